@@ -1,0 +1,92 @@
+"""Where things are kept, and how long to wait for them. Everything comes from the environment."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from storage.grid import Grid, grid_named
+
+
+class Settings(BaseSettings):
+    """Settings, from ``TIDENET_*`` environment variables or a ``.env`` file.
+
+    The defaults need no service: a local folder and SQLite. Credentials for S3 come from the usual
+    ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_ENDPOINT_URL`` and ``AWS_REGION``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TIDENET_", env_file=".env", extra="ignore")
+
+    home: Annotated[Path, Field(description="Folder for everything that has no URL of its own.")] = (
+        Path("tidenet-data")
+    )
+    grid_name: Annotated[
+        str, Field(alias="TIDENET_GRID", description="Name of the record's grid.")
+    ] = "carbon-ecs"
+    product: Annotated[str, Field(description="Product ingested when none is named.")] = (
+        "synthetic-ecs"
+    )
+    products_folder: Annotated[
+        Path | None, Field(description="Folder with further product specifications (YAML).")
+    ] = None
+    landing: Annotated[str, Field(description="Where new product files arrive (folder or URL).")] = ""
+    record: Annotated[str, Field(description="Carbon-ECS repository (folder or s3:// URL).")] = ""
+    quarantine: Annotated[str, Field(description="Where refused files go (folder or URL).")] = ""
+    predictions: Annotated[str, Field(description="Gridded predictions (folder or URL).")] = ""
+    models: Annotated[str, Field(description="Model weights (folder or URL).")] = ""
+    database: Annotated[
+        SecretStr, Field(description="SQLAlchemy URL of the archive; may hold a password.")
+    ] = SecretStr("")
+    n_leads: Annotated[int, Field(ge=1, le=12, description="Months that a forecast reaches.")] = 6
+    n_members: Annotated[int, Field(ge=2, description="Ensemble members of a forecast.")] = 20
+    archive_step: Annotated[
+        float, Field(gt=0, description="Cell size (degrees) of the archive's cell rows.")
+    ] = 0.1
+    timeout_s: Annotated[
+        float, Field(gt=0, description="Longest wait for one answer from outside (seconds).")
+    ] = 30.0
+    attempts: Annotated[int, Field(ge=1, description="Tries before giving up on the outside.")] = 4
+
+    @field_validator("grid_name")
+    @classmethod
+    def _grid_is_declared(cls, value: str) -> str:
+        return grid_named(value).name
+
+    @property
+    def grid(self) -> Grid:
+        """The record's grid."""
+        return grid_named(self.grid_name)
+
+    @property
+    def landing_url(self) -> str:
+        """Where new product files arrive."""
+        return self.landing or self._inside("landing")
+
+    @property
+    def record_url(self) -> str:
+        """The Carbon-ECS repository."""
+        return self.record or self._inside("carbon-ecs")
+
+    @property
+    def quarantine_url(self) -> str:
+        """Where refused files go."""
+        return self.quarantine or self._inside("quarantine")
+
+    @property
+    def predictions_url(self) -> str:
+        """Where gridded predictions are kept."""
+        return self.predictions or self._inside("predictions")
+
+    @property
+    def models_url(self) -> str:
+        """Where model weights are kept."""
+        return self.models or self._inside("models")
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the archive, password included: never log it."""
+        return self.database.get_secret_value() or f"sqlite:///{self.home.absolute()}/archive.db"
+
+    def _inside(self, name: str) -> str:
+        return str(self.home.absolute() / name)
