@@ -1,0 +1,1 @@
+"""What runs when: the operations, their Prefect flows and the ``tidenet`` command line."""

@@ -1,0 +1,1 @@
+"""From a provider's file to one month that can be trusted."""

@@ -49,7 +49,8 @@ class FluxMonth:
     grid
         The grid of the arrays.
     fco2
-        float32 (lat, lon), mmol m-2 d-1, positive out of the sea; NaN on land and outside the product.
+        float32 (lat, lon), mmol m-2 d-1, positive out of the sea; NaN on land and outside
+        the product.
     quality
         uint8 (lat, lon), values of `Quality`.
     uncertainty

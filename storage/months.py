@@ -1,7 +1,8 @@
 """Months as values.
 
 A month is a ``numpy.datetime64`` with unit ``M``: it adds and subtracts as an integer number of
-months, sorts, hashes, and prints as ``2018-01``. In stores and tables it is its first day, 00:00 UTC.
+months, sorts, hashes, and prints as ``2018-01``. In stores and tables it is its first day,
+00:00 UTC.
 """
 
 import datetime as dt
@@ -37,12 +38,12 @@ def month(value: str | dt.date | np.datetime64) -> Month:
         return np.datetime64(f"{match[1]}-{match[2]}", "M")
     if isinstance(value, dt.date):
         return np.datetime64(f"{value.year:04d}-{value.month:02d}", "M")
-    return np.datetime64(value, "M")
+    return value.astype("datetime64[M]")
 
 
 def first_day(value: Month) -> dt.date:
     """Return the first day of a month, the form kept in tables."""
-    return value.astype("datetime64[D]").astype(object)  # type: ignore[no-any-return]
+    return value.astype("datetime64[D]").astype(object)
 
 
 def calendar_month(value: Month) -> int:

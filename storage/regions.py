@@ -1,9 +1,9 @@
 """Regions that fluxes are averaged and integrated over.
 
-The domains follow the division of the East China Sea shelf that oceanographers use (Guo et al. 2015,
-Biogeosciences 12, 5495-5510): Changjiang plume, Zhejiang-Fujian coast, northern, middle and southern
-shelf. They are drawn here as simple polygons, an approximation of the published map, clipped to ocean
-cells. Grids that reach beyond these seas have the region ``all`` besides.
+The domains follow the division of the East China Sea shelf that oceanographers use (Guo et al.
+2015, Biogeosciences 12, 5495-5510): Changjiang plume, Zhejiang-Fujian coast, northern, middle and
+southern shelf. They are drawn here as simple polygons, an approximation of the published map,
+clipped to ocean cells. Every grid has the region ``all`` besides.
 """
 
 from dataclasses import dataclass

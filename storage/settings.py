@@ -18,9 +18,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDENET_", env_file=".env", extra="ignore")
 
-    home: Annotated[Path, Field(description="Folder for everything that has no URL of its own.")] = (
-        Path("tidenet-data")
-    )
+    home: Annotated[
+        Path, Field(description="Folder for everything that has no URL of its own.")
+    ] = Path("tidenet-data")
     grid_name: Annotated[
         str, Field(alias="TIDENET_GRID", description="Name of the record's grid.")
     ] = "carbon-ecs"
@@ -30,7 +30,9 @@ class Settings(BaseSettings):
     products_folder: Annotated[
         Path | None, Field(description="Folder with further product specifications (YAML).")
     ] = None
-    landing: Annotated[str, Field(description="Where new product files arrive (folder or URL).")] = ""
+    landing: Annotated[
+        str, Field(description="Where new product files arrive (folder or URL).")
+    ] = ""
     record: Annotated[str, Field(description="Carbon-ECS repository (folder or s3:// URL).")] = ""
     quarantine: Annotated[str, Field(description="Where refused files go (folder or URL).")] = ""
     predictions: Annotated[str, Field(description="Gridded predictions (folder or URL).")] = ""

@@ -50,7 +50,7 @@ class Forecaster(Protocol):
     """Anything that forecasts the next months of a record."""
 
     name: str
-    """Method name used in tables: ``tidenet``, ``climatology``, ``persistence``, ``damped-persistence``."""
+    """Method name used in tables: ``tidenet``, ``climatology``, ``damped-persistence``, ..."""
 
     n_history: int
     """Months of history that it needs, the init month included."""

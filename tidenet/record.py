@@ -23,8 +23,8 @@ class FluxRecord:
     first_month
         Month of ``fco2[0]``; the months follow each other without gaps.
     fco2
-        float32 (time, lat, lon), mmol m-2 d-1, positive out of the sea. NaN on land; ocean cells are
-        complete.
+        float32 (time, lat, lon), mmol m-2 d-1, positive out of the sea. NaN on land; ocean
+        cells are complete.
     observed
         Boolean (time, lat, lon), True where the value was observed, False where it was completed.
         None means that every ocean cell counts as observed.

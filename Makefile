@@ -1,0 +1,68 @@
+# Two commands are all that a newcomer needs: `make demo` and `make test`. Both set up first.
+
+PYTHON ?= python3
+VENV   ?= .venv
+# Further pip arguments, for example a smaller CPU-only torch:
+#   make demo PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PIP_ARGS ?=
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+DEV    := $(VENV)/.installed-dev
+
+export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
+export GX_ANALYTICS_ENABLED ?= false
+export DO_NOT_TRACK ?= 1
+
+.PHONY: help demo test lint format services bench bench-gpu clean
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "tidenet needs Python 3.11 to 3.13; found $$($(PYTHON) --version). Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "Creating a virtual environment failed; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+
+$(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "Installing tidenet and what it needs into $(VENV) (a few minutes, once) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e .
+	@touch $@
+
+$(DEV): $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "Installing tidenet and its test tools into $(VENV) (a few minutes, once) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	@touch $@ $(STAMP)
+
+demo: $(STAMP)  ## the whole loop on synthetic data: local folder, SQLite, no services
+	@$(BIN)/tidenet demo
+
+test: $(DEV) services lint  ## lint, types and all tests
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(DEV)  ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(DEV)  ## put the code into shape
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+# A real S3 server for the tests. Ceph's comes from Debian packages and needs root; without it the
+# tests use moto's server and say so.
+services:
+	@if ! command -v radosgw >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Ceph's S3 server for the tests ..."; \
+	  (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	    ceph-mon ceph-osd radosgw) >/dev/null 2>&1 || echo "Ceph could not be installed: the tests use moto's S3 server."; \
+	fi
+
+bench: $(DEV)  ## measure; results go to docs/benchmarks.md by hand, with machine and date
+	@$(BIN)/python -m benchmarks
+
+bench-gpu: $(DEV)  ## training and forecast speed on the GPU, or small on the CPU
+	@$(BIN)/python benchmarks/train_and_forecast.py
+
+clean:  ## remove the virtual environment, the demo and caches
+	rm -rf $(VENV) tidenet-demo .pytest_cache .mypy_cache .ruff_cache *.egg-info
