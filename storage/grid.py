@@ -113,5 +113,5 @@ def grid_named(name: str) -> Grid:
             "No grid of this name is declared.",
             found=repr(name),
             expected=", ".join(sorted(GRIDS)),
-            remedy="Set TIDENET_GRID, or the grid in the product specification, to one of these.",
+            remedy="Name one of these as the grid in the product specification.",
         ) from None

@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-from storage.grid import Grid, grid_named
 
 
 class Settings(BaseSettings):
-    """Settings, from ``TIDENET_*`` environment variables or a ``.env`` file.
+    """Settings, from ``TIDENET_*`` environment variables, or ``.env`` here or in the home folder.
 
     The defaults need no service: a local folder and SQLite. Credentials for S3 come from the usual
     ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_ENDPOINT_URL`` and ``AWS_REGION``.
@@ -21,9 +19,6 @@ class Settings(BaseSettings):
     home: Annotated[
         Path, Field(description="Folder for everything that has no URL of its own.")
     ] = Path("tidenet-data")
-    grid_name: Annotated[
-        str, Field(alias="TIDENET_GRID", description="Name of the record's grid.")
-    ] = "carbon-ecs"
     product: Annotated[str, Field(description="Product ingested when none is named.")] = (
         "synthetic-ecs"
     )
@@ -49,16 +44,6 @@ class Settings(BaseSettings):
         float, Field(gt=0, description="Longest wait for one answer from outside (seconds).")
     ] = 30.0
     attempts: Annotated[int, Field(ge=1, description="Tries before giving up on the outside.")] = 4
-
-    @field_validator("grid_name")
-    @classmethod
-    def _grid_is_declared(cls, value: str) -> str:
-        return grid_named(value).name
-
-    @property
-    def grid(self) -> Grid:
-        """The record's grid."""
-        return grid_named(self.grid_name)
 
     @property
     def landing_url(self) -> str:
@@ -92,3 +77,15 @@ class Settings(BaseSettings):
 
     def _inside(self, name: str) -> str:
         return str(self.home.absolute() / name)
+
+
+def load_settings(home: Path | None = None) -> Settings:
+    """Return the settings of a home folder: its own ``.env`` first, the environment above it.
+
+    Parameters
+    ----------
+    home
+        The home folder; None for ``TIDENET_HOME`` or its default.
+    """
+    folder = home or Settings().home
+    return Settings(home=folder, _env_file=(".env", folder / ".env"))  # type: ignore[call-arg]

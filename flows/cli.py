@@ -1,0 +1,317 @@
+"""The ``tidenet`` command line.
+
+Exit codes: 0 done; 1 a named error, printed with what to do; 2 wrong usage; 3 done, but at least one
+product file was refused or waits for an earlier month.
+
+Imports of the heavy libraries happen inside the commands, so that ``--help`` answers at once.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from flows.operations.workspace import Workspace
+
+EXIT_ERROR = 1
+EXIT_REFUSED = 3
+
+app = typer.Typer(
+    help="Forecasts of the sea-air CO2 flux of the East China Sea.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def main(
+    context: typer.Context,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="TIDENET_HOME",
+            help="Folder with the record, the archive and their settings (.env) [tidenet-data].",
+        ),
+    ] = None,
+) -> None:
+    """Remember the home folder for the command that follows."""
+    context.obj = home
+
+
+def _workspace(context: typer.Context) -> "Workspace":
+    from flows.operations.workspace import Workspace
+    from storage.settings import load_settings
+
+    return Workspace(load_settings(context.obj))
+
+
+def _named_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Print a named error as text for a person, and end with its exit code."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        from storage.errors import TidenetError
+
+        try:
+            return command(*args, **kwargs)
+        except TidenetError as error:
+            from flows.screen import print_error
+
+            print_error(error)
+            raise typer.Exit(EXIT_ERROR) from None
+
+    return run
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show a progress bar on a terminal; nothing elsewhere (cron, pipes)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[detail]}"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=None, detail="")
+
+        def show(done: int, total: int, detail: str) -> None:
+            progress.update(task, completed=done, total=total, detail=detail)
+
+        yield show
+
+
+MonthOption = Annotated[str | None, typer.Option(metavar="YYYY-MM")]
+
+
+@app.command()
+@_named_errors
+def ingest(
+    context: typer.Context,
+    product: Annotated[
+        str | None, typer.Option(help="Product specification [TIDENET_PRODUCT].")
+    ] = None,
+    month: Annotated[
+        list[str] | None,
+        typer.Option(metavar="YYYY-MM", help="Only this month; may be given several times."),
+    ] = None,
+    accept: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Accept this file in spite of its warnings."),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why it is accepted; recorded.")] = "",
+) -> None:
+    """Look for new or changed files; check, complete and commit them, one month a transaction."""
+    from flows.operations.ingest import Acceptance, Outcome
+    from flows.operations.ingest import ingest as operation
+    from flows.screen import print_ingested
+    from storage.months import month as parse_month
+
+    if bool(accept) != bool(reason.strip()):
+        raise typer.BadParameter("--accept FILE and --reason TEXT go together.")
+    acceptance = Acceptance(Path(accept).name, reason.strip()) if accept else None
+    with _progress("Ingesting") as progress:
+        ingested = operation(
+            _workspace(context),
+            product,
+            months=[parse_month(text) for text in month] if month else None,
+            acceptance=acceptance,
+            progress=progress,
+        )
+    print_ingested(ingested)
+    if any(file.outcome in (Outcome.QUARANTINED, Outcome.WAITING) for file in ingested):
+        raise typer.Exit(EXIT_REFUSED)
+
+
+@app.command()
+@_named_errors
+def train(
+    context: typer.Context,
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="YYYY-MM", help="Last month to learn from [last of the record]."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file with training options.", exists=True)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
+    note: Annotated[str, typer.Option(help="Name of the experiment; recorded.")] = "",
+) -> None:
+    """Train TIDE-Net on the record and register a model version."""
+    from flows.operations.train import train as operation
+    from flows.screen import print_trained
+    from storage.months import month as parse_month
+
+    with _progress("Training") as progress:
+        trained = operation(
+            _workspace(context),
+            until=parse_month(until) if until else None,
+            config_file=config,
+            seed=seed,
+            note=note,
+            progress=progress,
+        )
+    print_trained(trained)
+
+
+@app.command()
+@_named_errors
+def forecast(
+    context: typer.Context,
+    init: Annotated[
+        str | None,
+        typer.Option(metavar="YYYY-MM", help="Last observed month to use [last of the record]."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the ensemble.")] = 0,
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Make a new run even if the same one exists.")
+    ] = False,
+) -> None:
+    """Forecast the next months with the champion model, into the archive."""
+    from flows.operations.forecast import forecast as operation
+    from flows.screen import print_forecast
+    from storage.months import month as parse_month
+
+    workspace = _workspace(context)
+    run = operation(workspace, init=parse_month(init) if init else None, seed=seed, rerun=rerun)
+    print_forecast(workspace, run)
+
+
+@app.command()
+@_named_errors
+def verify(context: typer.Context) -> None:
+    """Score every archived forecast whose valid month has been observed."""
+    from flows.operations.verify import verify as operation
+    from flows.screen import say
+
+    with _progress("Verifying") as progress:
+        verified = operation(_workspace(context), progress=progress)
+    say(
+        f"{verified.n_scored} forecast months of {verified.n_runs} runs scored."
+        if verified.n_scored
+        else "Nothing new to score."
+    )
+
+
+@app.command()
+@_named_errors
+def backfill(
+    context: typer.Context,
+    first: Annotated[str, typer.Option("--from", metavar="YYYY-MM", help="First init month.")],
+    last: Annotated[str, typer.Option("--to", metavar="YYYY-MM", help="Last init month.")],
+    seed: Annotated[int, typer.Option(help="Seed of the ensembles.")] = 0,
+) -> None:
+    """Make hindcasts for many init months; what exists already is left alone."""
+    from flows.operations.backfill import backfill as operation
+    from flows.screen import say
+    from storage.months import month as parse_month
+
+    with _progress("Hindcasts") as progress:
+        runs = operation(
+            _workspace(context), parse_month(first), parse_month(last), seed=seed, progress=progress
+        )
+    made = sum(run.created for run in runs)
+    say(f"{made} hindcasts made, {len(runs) - made} existed already.")
+
+
+@app.command()
+@_named_errors
+def status(context: typer.Context) -> None:
+    """Show the record, the quarantine, the champion, the last forecast, its skill, the overdue."""
+    from flows.operations.status import status as operation
+    from flows.screen import print_status
+
+    print_status(operation(_workspace(context)))
+
+
+@app.command()
+@_named_errors
+def skill(
+    context: typer.Context,
+    region: Annotated[str, typer.Option(help="Region name.")] = "all",
+) -> None:
+    """Show the archived forecasts' skill by lead, read back from the archive."""
+    from flows.screen import print_skill
+    from storage.archive import skill_table
+
+    print_skill(skill_table(_workspace(context).engine, region=region))
+
+
+@app.command()
+@_named_errors
+def picture(
+    context: typer.Context,
+    valid: Annotated[
+        str | None,
+        typer.Option(metavar="YYYY-MM", help="Month to draw [last that was forecast and observed]."),
+    ] = None,
+    lead: Annotated[int, typer.Option(min=1, max=12, help="Lead months.")] = 1,
+    to: Annotated[Path | None, typer.Option(help="PNG file to write.", dir_okay=False)] = None,
+) -> None:
+    """Draw forecast, observation and their difference for one month."""
+    from flows.operations.picture import draw_month
+    from flows.screen import say
+    from storage.months import month as parse_month
+
+    month = parse_month(valid) if valid else None
+    say(str(draw_month(_workspace(context), valid_month=month, lead=lead, file=to)))
+
+
+@app.command()
+@_named_errors
+def sql(
+    context: typer.Context,
+    statement: Annotated[str, typer.Argument(help="One SELECT statement.")],
+) -> None:
+    """Ask the archive one question in SQL; nothing can be changed."""
+    from flows.screen import print_rows
+    from storage.database import read_only_query
+
+    columns, rows = read_only_query(_workspace(context).engine, statement)
+    print_rows(columns, rows)
+
+
+@app.command()
+@_named_errors
+def migrate(context: typer.Context) -> None:
+    """Bring the archive's tables to the version that this software needs."""
+    from flows.screen import say
+    from storage.database import connect
+    from storage.database import migrate as operation
+    from storage.settings import load_settings
+
+    settings = load_settings(context.obj)
+    if settings.database_url.startswith("sqlite"):
+        settings.home.mkdir(parents=True, exist_ok=True)
+    engine = connect(
+        settings.database_url, timeout_s=settings.timeout_s, attempts=settings.attempts
+    )
+    say(f"The archive is at version {operation(engine)}.")
+
+
+@app.command()
+@_named_errors
+def demo(
+    folder: Annotated[
+        Path, typer.Option(help="Where to keep the demonstration.", file_okay=False)
+    ] = Path("tidenet-demo"),
+) -> None:
+    """Run the whole loop on synthetic data: ingest, train, forecast, new months, verify."""
+    from flows.demo import run_demo
+
+    run_demo(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(app())

@@ -1,0 +1,115 @@
+"""What an operation works with: settings, the archive, the record and a clock."""
+
+import datetime as dt
+import importlib.metadata
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from storage.database import check_schema, connect, is_new, migrate
+from storage.months import Month
+from storage.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from storage.carbon_ecs import CarbonEcs
+    from tidenet.record import FluxRecord
+
+LIBRARIES = ("torch", "numpy", "xarray", "zarr", "icechunk", "diffusers", "accelerate")
+
+
+def utc_now() -> dt.datetime:
+    """Return the present moment, UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Everything an operation needs from outside.
+
+    Parameters
+    ----------
+    settings
+        Where things are kept.
+    now
+        The clock. Operations read the time from here only.
+    """
+
+    settings: Settings
+    now: Callable[[], dt.datetime] = field(default=utc_now)
+
+    @cached_property
+    def engine(self) -> "Engine":
+        """The archive database, its tables made where there are none yet.
+
+        Raises
+        ------
+        DatabaseUnavailableError
+            If it does not answer.
+        DatabaseOutOfDateError
+            If its tables are of another version than this code.
+        """
+        url = self.settings.database_url
+        if url.startswith("sqlite"):
+            self.settings.home.mkdir(parents=True, exist_ok=True)
+        engine = connect(url, timeout_s=self.settings.timeout_s, attempts=self.settings.attempts)
+        if is_new(engine):
+            migrate(engine)
+        check_schema(engine)
+        return engine
+
+    def record(self, snapshot_id: str | None = None) -> "CarbonEcs":
+        """Open the Carbon-ECS record, at its latest or at a given snapshot."""
+        from storage.carbon_ecs import CarbonEcs
+
+        return CarbonEcs.open(self.settings.record_url, snapshot_id=snapshot_id)
+
+    @cached_property
+    def code_version(self) -> str:
+        """Version of this software."""
+        return importlib.metadata.version("tidenet")
+
+    @cached_property
+    def libraries(self) -> dict[str, str]:
+        """Versions of the libraries that a number depends on."""
+        return {name: importlib.metadata.version(name) for name in LIBRARIES}
+
+    @cached_property
+    def hardware(self) -> str:
+        """The machine and device that computations run on."""
+        import torch
+
+        if torch.cuda.is_available():
+            return f"{torch.cuda.get_device_name()} ({platform.machine()})"
+        return f"CPU, {torch.get_num_threads()} threads ({platform.machine()})"
+
+
+def flux_record(record: "CarbonEcs", first: Month | None, last: Month | None) -> "FluxRecord":
+    """Return months of the store as the arrays that the science works on.
+
+    Cells that the record does not cover inside its ocean mask do not occur: a month is complete.
+
+    Parameters
+    ----------
+    record
+        The opened store.
+    first, last
+        First and last month, both included; None for the ends of the record.
+    """
+    from storage.flux_month import Quality
+    from tidenet.record import FluxRecord
+
+    dataset = record.read(first=first, last=last)
+    start = np.datetime64(dataset["time"].values[0], "M")
+    return FluxRecord(
+        grid=record.grid,
+        ocean=record.ocean,
+        first_month=start,
+        fco2=dataset["fco2"].values,
+        observed=dataset["quality"].values == Quality.OBSERVED,
+    )

@@ -1,0 +1,108 @@
+"""Pictures of fluxes. Each function returns a matplotlib figure and draws nothing on a screen."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from storage.grid import Grid
+from storage.months import Month
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+UNITS = "mmol m$^{-2}$ d$^{-1}$"
+LAND_COLOUR = "0.82"
+
+
+def forecast_map(
+    forecast: np.ndarray,
+    observed: np.ndarray,
+    *,
+    grid: Grid,
+    ocean: np.ndarray,
+    init_month: Month,
+    valid_month: Month,
+    source: str,
+) -> "Figure":
+    """Draw forecast, observation and their difference side by side.
+
+    Blue is uptake by the sea, red is release; white is no flux. The first two panels share one
+    scale, symmetric around zero, that holds 98 % of both fields.
+
+    Parameters
+    ----------
+    forecast, observed
+        (lat, lon), mmol m-2 d-1, positive out of the sea; NaN where there is no value.
+    grid, ocean
+        Grid of the fields, and boolean (lat, lon), True on ocean cells.
+    init_month, valid_month
+        Last observed month used, and the month forecast.
+    source
+        Where the fields come from, for the footnote.
+    """
+    from matplotlib.figure import Figure
+
+    difference = forecast - observed
+    limit = _limit(np.concatenate([forecast[ocean], observed[ocean]]))
+    figure = Figure(figsize=(13, 5.6), layout="constrained")
+    axes = figure.subplots(1, 3, sharex=True, sharey=True)
+    lead = int((valid_month - init_month).astype(int))
+    panels = (
+        (f"Forecast from {init_month}, lead {lead}", forecast, limit),
+        (f"Observed {valid_month}", observed, limit),
+        ("Forecast minus observed", difference, _limit(difference[ocean])),
+    )
+    for axis, (title, field, panel_limit) in zip(axes, panels, strict=True):
+        image = _draw_field(axis, field, grid, ocean, panel_limit)
+        axis.set_title(title, fontsize=11)
+        bar = figure.colorbar(image, ax=axis, orientation="horizontal", shrink=0.9, pad=0.02)
+        bar.set_label(UNITS, fontsize=9)
+        bar.ax.tick_params(labelsize=8)
+    axes[0].set_ylabel("Latitude (°N)", fontsize=9)
+    figure.suptitle(
+        f"Sea-air CO$_2$ flux, {valid_month}: blue into the sea, red out of the sea", fontsize=13
+    )
+    rmse = _area_weighted_rmse(difference, grid, ocean)
+    figure.text(
+        0.995, 0.005, f"RMSE {rmse:.2f} {UNITS}   {source}", ha="right", fontsize=8, color="0.35"
+    )
+    return figure
+
+
+def _limit(values: np.ndarray) -> float:
+    """Return a symmetric colour limit that holds 98 % of the values, at least 1."""
+    finite = np.abs(values[np.isfinite(values)])
+    return max(1.0, float(np.ceil(np.percentile(finite, 98)))) if finite.size else 1.0
+
+
+def _draw_field(
+    axis: "Axes", field: np.ndarray, grid: Grid, ocean: np.ndarray, limit: float
+) -> object:
+    extent = (
+        grid.lon_bounds[0, 0],
+        grid.lon_bounds[-1, 1],
+        grid.lat_bounds[0, 0],
+        grid.lat_bounds[-1, 1],
+    )
+    axis.set_facecolor(LAND_COLOUR)
+    image = axis.imshow(
+        np.where(ocean, field, np.nan),
+        origin="lower",
+        extent=extent,
+        cmap="RdBu_r",
+        vmin=-limit,
+        vmax=limit,
+        interpolation="nearest",
+    )
+    axis.contour(grid.lon, grid.lat, ocean.astype(float), levels=[0.5], colors="0.3", linewidths=0.6)
+    axis.set_xlabel("Longitude (°E)", fontsize=9)
+    axis.tick_params(labelsize=8)
+    # One degree of longitude is shorter than one of latitude: keep shapes as on the ground.
+    axis.set_aspect(1 / np.cos(np.deg2rad(float(grid.lat.mean()))))
+    return image
+
+
+def _area_weighted_rmse(difference: np.ndarray, grid: Grid, ocean: np.ndarray) -> float:
+    weight = np.where(ocean & np.isfinite(difference), grid.cell_area, 0.0)
+    return float(np.sqrt((weight * np.nan_to_num(difference) ** 2).sum() / weight.sum()))
