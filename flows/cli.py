@@ -7,8 +7,7 @@ Imports of the heavy libraries happen inside the commands, so that ``--help`` an
 """
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -69,32 +68,6 @@ def _named_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Show a progress bar on a terminal; nothing elsewhere (cron, pipes)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[detail]}"),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(title, total=None, detail="")
-
-        def show(done: int, total: int, detail: str) -> None:
-            progress.update(task, completed=done, total=total, detail=detail)
-
-        yield show
-
-
-MonthOption = Annotated[str | None, typer.Option(metavar="YYYY-MM")]
-
-
 @app.command()
 @_named_errors
 def ingest(
@@ -115,13 +88,13 @@ def ingest(
     """Look for new or changed files; check, complete and commit them, one month a transaction."""
     from flows.operations.ingest import Acceptance, Outcome
     from flows.operations.ingest import ingest as operation
-    from flows.screen import print_ingested
+    from flows.screen import print_ingested, progress_bar
     from storage.months import month as parse_month
 
     if bool(accept) != bool(reason.strip()):
         raise typer.BadParameter("--accept FILE and --reason TEXT go together.")
     acceptance = Acceptance(Path(accept).name, reason.strip()) if accept else None
-    with _progress("Ingesting") as progress:
+    with progress_bar("Ingesting") as progress:
         ingested = operation(
             _workspace(context),
             product,
@@ -150,10 +123,10 @@ def train(
 ) -> None:
     """Train TIDE-Net on the record and register a model version."""
     from flows.operations.train import train as operation
-    from flows.screen import print_trained
+    from flows.screen import print_trained, progress_bar
     from storage.months import month as parse_month
 
-    with _progress("Training") as progress:
+    with progress_bar("Training") as progress:
         trained = operation(
             _workspace(context),
             until=parse_month(until) if until else None,
@@ -193,9 +166,9 @@ def forecast(
 def verify(context: typer.Context) -> None:
     """Score every archived forecast whose valid month has been observed."""
     from flows.operations.verify import verify as operation
-    from flows.screen import say
+    from flows.screen import progress_bar, say
 
-    with _progress("Verifying") as progress:
+    with progress_bar("Verifying") as progress:
         verified = operation(_workspace(context), progress=progress)
     say(
         f"{verified.n_scored} forecast months of {verified.n_runs} runs scored."
@@ -214,10 +187,10 @@ def backfill(
 ) -> None:
     """Make hindcasts for many init months; what exists already is left alone."""
     from flows.operations.backfill import backfill as operation
-    from flows.screen import say
+    from flows.screen import progress_bar, say
     from storage.months import month as parse_month
 
-    with _progress("Hindcasts") as progress:
+    with progress_bar("Hindcasts") as progress:
         runs = operation(
             _workspace(context), parse_month(first), parse_month(last), seed=seed, progress=progress
         )
@@ -254,7 +227,9 @@ def picture(
     context: typer.Context,
     valid: Annotated[
         str | None,
-        typer.Option(metavar="YYYY-MM", help="Month to draw [last that was forecast and observed]."),
+        typer.Option(
+            metavar="YYYY-MM", help="Month to draw [last that was forecast and observed]."
+        ),
     ] = None,
     lead: Annotated[int, typer.Option(min=1, max=12, help="Lead months.")] = 1,
     to: Annotated[Path | None, typer.Option(help="PNG file to write.", dir_okay=False)] = None,

@@ -1,6 +1,7 @@
 """What people see on a terminal: tables, errors and one-line messages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -13,16 +14,44 @@ if TYPE_CHECKING:
     from flows.operations.status import Status
     from flows.operations.train import TrainedVersion
     from flows.operations.workspace import Workspace
+    from storage.archive_rows import SkillRow
     from storage.errors import TidenetError
 
 CONSOLE = Console()
-OUTCOME_STYLES = {"committed": "green", "revised": "cyan", "waiting": "yellow", "quarantined": "red"}
+OUTCOME_STYLES = {
+    "committed": "green",
+    "revised": "cyan",
+    "waiting": "yellow",
+    "quarantined": "red",
+}
 UNITS = "mmol m-2 d-1"
 
 
 def say(text: str) -> None:
     """Print one message as it is."""
     CONSOLE.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show a progress bar on a terminal; nothing elsewhere (cron, pipes)."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[detail]}"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=None, detail="")
+
+        def show(done: int, total: int, detail: str) -> None:
+            progress.update(task, completed=done, total=total, detail=detail)
+
+        yield show
 
 
 def print_error(error: "TidenetError") -> None:
@@ -103,7 +132,101 @@ def print_forecast(workspace: "Workspace", run: "MadeForecast") -> None:
     for lead, valid, mean, low, high, climatology, integral in rows:
         interval = f"{low:+.2f} .. {high:+.2f}"
         table.add_row(
-            str(lead), str(valid)[:7], f"{mean:+.2f}", interval, f"{climatology:+.2f}",
+            str(lead),
+            str(valid)[:7],
+            f"{mean:+.2f}",
+            interval,
+            f"{climatology:+.2f}",
             f"{integral:+.3f}",
         )
     CONSOLE.print(table)
+
+
+def print_skill(rows: "Sequence[SkillRow]") -> None:
+    """Print skill by model, kind and lead."""
+    if not rows:
+        say("No forecast has been scored yet: tidenet verify.")
+        return
+    table = Table(
+        *("model", "kind", "lead", "MSSS clim.", "90 % interval", "damped", "persist.", "ACC"),
+        *("CRPSS", "RMSE", "bias", "cover 90 %", "months"),
+        title=f"{rows[0].region}: skill against climatology, damped persistence and persistence "
+        f"(1 perfect, 0 no better); RMSE and bias in {UNITS}",
+        title_style="dim",
+        header_style="bold",
+    )
+    for row in rows:
+        interval = ""
+        if row.msss_climatology_low is not None and row.msss_climatology_high is not None:
+            interval = f"{row.msss_climatology_low:+.2f} .. {row.msss_climatology_high:+.2f}"
+        table.add_row(
+            row.model_version,
+            row.issued_kind,
+            str(row.lead_months),
+            _signed(row.msss_climatology),
+            interval,
+            _signed(row.msss_damped_persistence),
+            _signed(row.msss_persistence),
+            _signed(row.acc),
+            _signed(row.crpss),
+            "" if row.rmse is None else f"{row.rmse:.2f}",
+            _signed(row.bias),
+            "" if row.coverage_90 is None else f"{row.coverage_90:.0%}",
+            str(row.n_months),
+        )
+    CONSOLE.print(table)
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.2f}"
+
+
+def print_status(status: "Status") -> None:
+    """Print where things stand, on one screen."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", justify="right")
+    grid.add_column()
+    span = f"{status.first_month} to {status.last_month}, {status.n_months} months"
+    grid.add_row("record", span if status.last_month is not None else "empty")
+    grid.add_row("product", f"{status.product} in {escape(status.home)}")
+    grid.add_row("champion", _model_line(status))
+    grid.add_row("last forecast", _run_line(status))
+    for row in status.skill:
+        if row.lead_months in (1, 3, 6):
+            grid.add_row(
+                f"skill, lead {row.lead_months}",
+                f"MSSS {_signed(row.msss_climatology)} against climatology, "
+                f"{_signed(row.msss_damped_persistence)} against damped persistence "
+                f"({row.issued_kind}, {row.n_months} months)",
+            )
+    for label, style, files in (
+        ("quarantined", "red", status.quarantined),
+        ("waiting", "yellow", status.waiting),
+    ):
+        for file in files:
+            grid.add_row(
+                label, f"[{style}]{escape(file.file.file_name)}[/]: {escape(file.message)}"
+            )
+    if not status.quarantined:
+        grid.add_row("quarantined", "nothing")
+    for text in status.overdue:
+        grid.add_row("overdue", f"[yellow]{escape(text)}[/]")
+    if not status.overdue:
+        grid.add_row("overdue", "nothing")
+    CONSOLE.print(grid, highlight=False)
+
+
+def _model_line(status: "Status") -> str:
+    if status.model is None:
+        return "none: tidenet train"
+    return f"{status.model.version}, trained to {status.model.trained_until}"
+
+
+def _run_line(status: "Status") -> str:
+    if status.run is None:
+        return "none: tidenet forecast"
+    run = status.run
+    return (
+        f"from {run.init_month}, {run.n_leads} months, {run.issued_kind}, "
+        f"made {run.created_at:%Y-%m-%d %H:%M} UTC, run {run.id}"
+    )

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from storage.carbon_ecs import CarbonEcs
     from tidenet.record import FluxRecord
 
+Progress = Callable[[int, int, str], None]
+"""Called with steps done, steps in all, and a word about the present one."""
+
 LIBRARIES = ("torch", "numpy", "xarray", "zarr", "icechunk", "diffusers", "accelerate")
+
+
+def no_progress(done: int, total: int, detail: str) -> None:
+    """Show no progress."""
 
 
 def utc_now() -> dt.datetime:

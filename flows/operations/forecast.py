@@ -1,0 +1,257 @@
+"""Forecast the next months with the champion model and archive the run."""
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flows.operations.train import load_model
+from flows.operations.workspace import Workspace, flux_record
+from storage.archive import (
+    CellRows,
+    ForecastRun,
+    IssuedKind,
+    RegionalRows,
+    find_run,
+    new_run_id,
+    write_run,
+)
+from storage.errors import TidenetError
+from storage.ledger import MonthRevision, latest_revision
+from storage.months import Month
+from storage.registry import ModelVersion, champion
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from storage.carbon_ecs import CarbonEcs
+    from tidenet.forecaster import Forecast, Forecaster
+    from tidenet.record import FluxRecord
+
+
+class NoChampionError(TidenetError):
+    """There is no model to forecast with."""
+
+
+class LedgerBehindRecordError(TidenetError):
+    """The record holds a month that the ledger does not know."""
+
+
+class InSampleError(TidenetError):
+    """A hindcast would be made for months that the model has learned from."""
+
+
+@dataclass(frozen=True)
+class MadeForecast:
+    """An archived run.
+
+    Parameters
+    ----------
+    run_id
+        Its id in the archive.
+    init_month
+        Last observed month used.
+    model_version
+        The model.
+    created
+        False if the same run existed already and nothing was computed.
+    """
+
+    run_id: str
+    init_month: Month
+    model_version: str
+    created: bool
+
+
+@dataclass(frozen=True)
+class Issue:
+    """What makes a run: a second run with the same values would give the same numbers."""
+
+    init_month: Month
+    model: ModelVersion
+    snapshot_id: str
+    init_revision: MonthRevision
+    seed: int
+    n_members: int
+    kind: IssuedKind
+
+    def key(self) -> str:
+        """Return the idempotency key: the same model, data, seed, size and kind.
+
+        The data are named by the content of the init month, not by the snapshot: a snapshot that
+        adds a later month does not change what was read.
+        """
+        parts = (
+            str(self.init_month),
+            self.model.version,
+            self.init_revision.committed.content_hash,
+            str(self.seed),
+            str(self.n_members),
+            self.kind,
+        )
+        return hashlib.sha256("|".join(parts).encode()).hexdigest()
+
+
+def forecast(
+    workspace: Workspace, *, init: Month | None = None, seed: int = 0, rerun: bool = False
+) -> MadeForecast:
+    """Forecast from one init month with the champion.
+
+    A run from the last month of the record is ``live``, one from an earlier month a ``backfill``.
+
+    Parameters
+    ----------
+    workspace
+        Settings, archive and clock.
+    init
+        Last observed month to use; None for the last of the record. Later months are not read.
+    seed
+        Seed of the ensemble.
+    rerun
+        Make a new run, with a new id, even if the same one exists.
+    """
+    store = workspace.record()
+    init_month = store.last_month if init is None else init
+    if init_month is None:
+        raise NoChampionError(
+            "The record is empty.",
+            expected="months of sea-air CO2 flux",
+            remedy="Ingest product files first: tidenet ingest.",
+        )
+    model = current_champion(workspace, store.grid.name)
+    kind: IssuedKind = "live" if init_month == store.last_month else "backfill"
+    return make_run(workspace, store, model, init_month, kind=kind, seed=seed, rerun=rerun)
+
+
+def current_champion(workspace: Workspace, grid_name: str) -> ModelVersion:
+    """Return the champion of a grid.
+
+    Raises
+    ------
+    NoChampionError
+        If no model was promoted yet.
+    """
+    model = champion(workspace.engine, grid_name)
+    if model is None:
+        raise NoChampionError(
+            f"There is no champion model for the grid {grid_name}.",
+            remedy="Train one first: tidenet train.",
+        )
+    return model
+
+
+def make_run(
+    workspace: Workspace,
+    store: "CarbonEcs",
+    model: ModelVersion,
+    init_month: Month,
+    *,
+    kind: IssuedKind,
+    seed: int,
+    rerun: bool = False,
+    forecaster: "Forecaster | None" = None,
+) -> MadeForecast:
+    """Compute and archive one run, unless the same one exists.
+
+    The gridded fields are written first; the rows become visible in one transaction after them.
+    If the process dies in between, fields without rows stay behind and the run is simply made again.
+
+    Parameters
+    ----------
+    store
+        The opened record: its snapshot is recorded with the run.
+    forecaster
+        The loaded model, where a caller makes many runs; None to load it here.
+    """
+    from storage.gridded import write_run as write_fields
+
+    revision = latest_revision(workspace.engine, init_month)
+    if revision is None:
+        raise _unknown_to_ledger(store, init_month)
+    settings = workspace.settings
+    issue = Issue(init_month, model, store.snapshot_id, revision, seed, settings.n_members, kind)
+    key = issue.key()
+    existing = find_run(workspace.engine, key)
+    if existing is not None and not rerun:
+        return MadeForecast(existing.id, init_month, model.version, created=False)
+    started = time.monotonic()
+    run_id = new_run_id()
+    n_history = int(model.config.get("n_history", 1))
+    record = flux_record(store, _first_needed(store, init_month, n_history), init_month)
+    forecaster = forecaster or load_model(workspace, model, record)
+    predicted, references = predict(forecaster, record, issue)
+    fields = gridded_fields(predicted, references, run_id, issue)
+    stored = write_fields(f"{settings.predictions_url}/{init_month}/{run_id}.zarr", fields)
+    run = ForecastRun(
+        id=run_id,
+        init_month=init_month,
+        n_leads=predicted.n_leads,
+        n_members=len(predicted.members),
+        model_version=model.version,
+        snapshot_id=store.snapshot_id,
+        month_revision_id=revision.id,
+        seed=seed,
+        issued_kind=kind,
+        created_at=workspace.now(),
+        fields_url=stored.uri,
+        fields_sha256=stored.sha256,
+        code_version=workspace.code_version,
+        idempotency_key=f"{key}:{run_id}" if rerun else key,
+        duration_s=time.monotonic() - started,
+        libraries=workspace.libraries,
+        hardware=workspace.hardware,
+    )
+    regional = regional_rows(predicted, references, record)
+    cells = cell_rows(predicted, references, record, settings.archive_step)
+    written = write_run(workspace.engine, run, regional, cells)
+    return MadeForecast(written.run_id, init_month, model.version, created=written.created)
+
+
+def predict(
+    forecaster: "Forecaster", record: "FluxRecord", issue: Issue
+) -> "tuple[Forecast, dict[str, Forecast]]":
+    """Return the forecast and the reference forecasts of the same init month.
+
+    The random generator is made from the seed and the init month alone, so that a run is the same
+    whether it is made by itself or in the middle of a backfill.
+    """
+    references: Mapping[str, Forecaster] = getattr(forecaster, "references", {})
+    numbers = [issue.seed, int(issue.init_month.astype(int))]
+    predicted = forecaster.forecast(
+        record,
+        issue.init_month,
+        n_members=issue.n_members,
+        rng=np.random.default_rng(numbers),
+    )
+    beside = {
+        name: reference.forecast(
+            record, issue.init_month, n_members=2, rng=np.random.default_rng(numbers)
+        )
+        for name, reference in references.items()
+    }
+    return predicted, beside
+
+
+def _first_needed(store: "CarbonEcs", init_month: Month, n_history: int) -> Month:
+    first = store.months()[0]
+    return max(first, init_month - (n_history - 1))
+
+
+def _unknown_to_ledger(store: "CarbonEcs", init_month: Month) -> TidenetError:
+    months = store.months()
+    if len(months) and months[0] <= init_month <= months[-1]:
+        return LedgerBehindRecordError(
+            f"The record holds {init_month}, but the ledger does not know where it comes from.",
+            remedy="Run tidenet ingest: it writes what is missing in the ledger.",
+        )
+    span = f"{months[0]} to {months[-1]}" if len(months) else "no months"
+    return LedgerBehindRecordError(
+        f"The record does not hold {init_month}.",
+        found=span,
+        expected=str(init_month),
+        remedy="Ingest the month first, or choose one inside the record.",
+    )

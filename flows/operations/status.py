@@ -1,0 +1,103 @@
+"""One screen for the operator: where the record, the model and the forecasts stand.
+
+Everything is read from the archive database, so that it answers quickly and also when the record's
+storage does not.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from flows.operations.workspace import Workspace
+from ingest.specification import load_product
+from storage.archive import ForecastRun, last_run, skill_table
+from storage.archive_rows import SkillRow
+from storage.ledger import FileStatus, latest_months, open_quarantine, open_waiting
+from storage.months import Month, month, months_between
+from storage.registry import ModelVersion, champion
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where things stand.
+
+    Parameters
+    ----------
+    product, home
+        The product that is ingested, and where things are kept.
+    first_month, last_month, n_months
+        Span of the record; None and 0 while it is empty.
+    quarantined, waiting
+        Files that were refused and not replaced since, and files that wait for an earlier month.
+    model
+        The champion; None if there is none.
+    run
+        The run with the latest init month; None if there is none.
+    skill
+        The champion's skill over all ocean cells, by kind and lead.
+    overdue
+        What should be there by now and is not, one sentence each.
+    """
+
+    product: str
+    home: str
+    first_month: Month | None
+    last_month: Month | None
+    n_months: int
+    quarantined: tuple[FileStatus, ...]
+    waiting: tuple[FileStatus, ...]
+    model: ModelVersion | None
+    run: ForecastRun | None
+    skill: tuple[SkillRow, ...]
+    overdue: tuple[str, ...]
+
+
+def status(workspace: Workspace) -> Status:
+    """Return where things stand now."""
+    settings, engine = workspace.settings, workspace.engine
+    revisions = latest_months(engine)
+    months = [revision.committed.month for revision in revisions]
+    last_month = months[-1] if months else None
+    # The record itself says what it is made from; the setting only matters while it is empty.
+    name = revisions[-1].product if revisions else settings.product
+    product = load_product(name, settings.products_folder)
+    model = champion(engine, product.grid)
+    run = last_run(engine)
+    skill = skill_table(engine, "all", model_version=model.version) if model else ()
+    return Status(
+        product=product.name,
+        home=str(settings.home),
+        first_month=months[0] if months else None,
+        last_month=last_month,
+        n_months=len(months),
+        quarantined=open_quarantine(engine),
+        waiting=open_waiting(engine),
+        model=model,
+        run=run,
+        skill=tuple(skill),
+        overdue=_overdue(last_month, run, product.latency_days, workspace.now()),
+    )
+
+
+def _overdue(
+    last_month: Month | None,
+    run: ForecastRun | None,
+    latency_days: int | None,
+    now: dt.datetime,
+) -> tuple[str, ...]:
+    """Return what is late: months that the product should have delivered, and forecasts from them.
+
+    A product without a stated latency promises nothing, and nothing of it is late.
+    """
+    late = []
+    if latency_days is not None and last_month is not None:
+        newest_due = month((now - dt.timedelta(days=latency_days)).date()) - 1
+        missing = months_between(last_month, newest_due)
+        if missing > 0:
+            late.append(
+                f"{missing} month(s) of the product: {last_month + 1} to {newest_due} "
+                f"(expected {latency_days} days after the month's end)"
+            )
+    if last_month is not None and (run is None or run.init_month < last_month):
+        made = "none" if run is None else f"the last is from {run.init_month}"
+        late.append(f"the forecast from {last_month} ({made})")
+    return tuple(late)

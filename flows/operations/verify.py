@@ -1,0 +1,103 @@
+"""Score every archived forecast whose valid month has been observed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from flows.operations.fields import at_lead
+from flows.operations.workspace import Progress, Workspace, no_progress
+from storage.archive import ScoreRow, Unscored, unscored, write_scores
+from storage.flux_month import Quality
+
+if TYPE_CHECKING:
+    from tidenet.skill import SkillSums
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a verification did.
+
+    Parameters
+    ----------
+    n_runs
+        Runs with at least one newly scored lead.
+    n_scored
+        Newly scored leads.
+    """
+
+    n_runs: int
+    n_scored: int
+
+
+def verify(workspace: Workspace, *, progress: Progress = no_progress) -> Verified:
+    """Score each lead of each run against the latest revision of its valid month.
+
+    Only cells that were observed count, not those that ingest completed. A month that was revised
+    since it was last scored against is scored again; the older scores stay. Scores of one valid
+    month are written in one transaction.
+    """
+    store = workspace.record()
+    if store.last_month is None:
+        return Verified(0, 0)
+    pending = unscored(workspace.engine, store.last_month)
+    done = 0
+    for _, group in groupby(
+        pending, key=lambda item: (item.valid_month, item.observed_snapshot_id)
+    ):
+        items = list(group)
+        write_scores(workspace.engine, _score(workspace, items))
+        done += len(items)
+        progress(done, len(pending), str(items[0].valid_month))
+    return Verified(len({item.run_id for item in pending}), len(pending))
+
+
+def _score(workspace: Workspace, items: list[Unscored]) -> Iterator[ScoreRow]:
+    """Yield the score rows of runs that are all valid in one month."""
+    from storage.gridded import read_run
+    from storage.regions import region_masks
+    from tidenet.skill import score_month
+
+    store = workspace.record(items[0].observed_snapshot_id)
+    observed = store.read_month(items[0].valid_month)
+    masks = region_masks(store.grid, store.ocean)
+    for item in items:
+        predicted, reference = at_lead(read_run(item.fields_url), item.lead_months)
+        sums = score_month(
+            predicted,
+            reference,
+            observed.fco2,
+            observed.quality == Quality.OBSERVED,
+            store.grid.cell_area,
+            masks,
+        )
+        for row in sums:
+            yield _as_row(item, row, workspace)
+
+
+def _as_row(item: Unscored, sums: "SkillSums", workspace: Workspace) -> ScoreRow:
+    return ScoreRow(
+        run_id=item.run_id,
+        lead_months=item.lead_months,
+        region=sums.region,
+        valid_month=item.valid_month,
+        month_revision_id=item.month_revision_id,
+        n_cells=sums.n_cells,
+        weight_sum=sums.weight,
+        se_model=sums.squared_error,
+        se_climatology=sums.squared_error_climatology,
+        se_persistence=sums.squared_error_persistence,
+        se_damped_persistence=sums.squared_error_damped_persistence,
+        error=sums.error,
+        abs_error=sums.absolute_error,
+        crps=sums.crps,
+        crps_climatology=sums.crps_climatology,
+        fa_oa=sums.anomaly_product,
+        fa_sq=sums.forecast_anomaly_squared,
+        oa_sq=sums.observed_anomaly_squared,
+        fa=sums.forecast_anomaly,
+        oa=sums.observed_anomaly,
+        inside_50=sums.inside_50,
+        inside_90=sums.inside_90,
+        created_at=workspace.now(),
+    )
