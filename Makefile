@@ -62,7 +62,7 @@ bench: $(DEV)  ## measure; results go to docs/benchmarks.md by hand, with machin
 	@$(BIN)/python -m benchmarks
 
 bench-gpu: $(DEV)  ## training and forecast speed on the GPU, or small on the CPU
-	@$(BIN)/python benchmarks/train_and_forecast.py
+	@$(BIN)/python -m benchmarks.train_and_forecast
 
 clean:  ## remove the virtual environment, the demo and caches
 	rm -rf $(VENV) tidenet-demo .pytest_cache .mypy_cache .ruff_cache *.egg-info

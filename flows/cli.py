@@ -1,7 +1,7 @@
 """The ``tidenet`` command line.
 
-Exit codes: 0 done; 1 a named error, printed with what to do; 2 wrong usage; 3 done, but at least one
-product file was refused or waits for an earlier month.
+Exit codes: 0 done; 1 a named error, printed with what to do; 2 wrong usage; 3 done, but at least
+one product file was refused or waits for an earlier month.
 
 Imports of the heavy libraries happen inside the commands, so that ``--help`` answers at once.
 """

@@ -1,11 +1,12 @@
 """The Prefect flows: thin tasks around the operations, handing each other ids and small records.
 
 Settings come from the environment of the worker (``TIDENET_*``, ``AWS_*``). A flow can be called
-from Python like any function, run from its deployment in ``prefect.yaml``, or started by hand in the
-Prefect UI. Every task may run twice: the operations find what is done and leave it alone. That is
-what makes retries safe after a crash, which rolls nothing back.
+from Python like any function, run from its deployment in ``prefect.yaml``, or started by hand in
+the Prefect UI. Every task may run twice: the operations find what is done and leave it alone.
+That is what makes retries safe after a crash, which rolls nothing back.
 """
 
+from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -89,7 +90,7 @@ def score_forecasts() -> dict[str, int]:
 
 
 @task(name="train-model", timeout_seconds=24 * 3600, **STEADY)
-def train_model(until: str | None, seed: int, note: str) -> dict[str, Any]:
+def train_model(until: str | None, config_file: str | None, seed: int, note: str) -> dict[str, Any]:
     """Train and register a model; return its version and whether it was promoted."""
     from flows.operations.train import train
 
@@ -175,19 +176,23 @@ def verify_forecasts() -> dict[str, int]:
 
 
 @flow(name="retrain", timeout_seconds=25 * 3600)
-def retrain(until: str | None = None, seed: int = 0, note: str = "") -> dict[str, Any]:
+def retrain(
+    until: str | None = None, config_file: str | None = None, seed: int = 0, note: str = ""
+) -> dict[str, Any]:
     """Train TIDE-Net and promote the new version only if it beats the champion.
 
     Parameters
     ----------
     until
         Last month to learn from (YYYY-MM); None for the last of the record.
+    config_file
+        YAML file with training options, on the worker; None for the defaults.
     seed
         Seed of every random choice.
     note
         Name of the experiment; kept with the version.
     """
-    return train_model(until, seed, note)
+    return train_model(until, config_file, seed, note)
 
 
 @flow(name="backfill", timeout_seconds=25 * 3600)

@@ -57,10 +57,10 @@ def backfill(
 
 
 def refuse_in_sample(model: ModelVersion, first: Month) -> None:
-    """Raise InSampleError if a hindcast from this init month would have targets seen in training."""
+    """Raise InSampleError if targets from this init month on were seen in training."""
     if first < model.trained_until:
         raise InSampleError(
-            f"The model {model.version} has learned from months that these hindcasts would forecast.",
+            f"{model.version} has learned from months that these hindcasts would forecast.",
             found=f"init months from {first}, training until {model.trained_until}",
             expected=f"init months from {model.trained_until} on",
             remedy="Choose later init months, or train a model that ends earlier (train --until).",

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from storage.months import Month, calendar_months, first_day
+from storage.months import calendar_months, first_day
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from tidenet.forecaster import Forecast
-    from tidenet.record import FluxRecord
     from tidenet.skill import PredictedMonth, ReferenceMonth
 
 UNITS = "mmol m-2 d-1"
@@ -31,7 +30,8 @@ def gridded_fields(
     predicted
         The forecast.
     references
-        Forecasts ``climatology``, ``persistence`` and ``damped-persistence`` of the same init month.
+        Forecasts ``climatology``, ``persistence`` and ``damped-persistence`` of the same init
+        month.
     climatology_std
         float32 (12, lat, lon), standard deviation of each calendar month in the training period.
 

@@ -1,35 +1,27 @@
 """Forecast the next months with the champion model and archive the run."""
 
-import dataclasses
 import hashlib
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flows.operations.fields import gridded_fields
+from flows.operations.rows import cell_rows, regional_rows
 from flows.operations.train import load_model
 from flows.operations.workspace import Workspace, flux_record
-from storage.archive import (
-    CellRows,
-    ForecastRun,
-    IssuedKind,
-    RegionalRows,
-    find_run,
-    new_run_id,
-    write_run,
-)
+from storage.archive import ForecastRun, IssuedKind, find_run, new_run_id, write_run
 from storage.errors import TidenetError
 from storage.ledger import MonthRevision, latest_revision
 from storage.months import Month
 from storage.registry import ModelVersion, champion
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from storage.carbon_ecs import CarbonEcs
-    from tidenet.forecaster import Forecast, Forecaster
+
+    from tidenet.forecaster import Forecast
+    from tidenet.forecasting import TideNetForecaster
     from tidenet.record import FluxRecord
 
 
@@ -153,12 +145,12 @@ def make_run(
     kind: IssuedKind,
     seed: int,
     rerun: bool = False,
-    forecaster: "Forecaster | None" = None,
+    forecaster: "TideNetForecaster | None" = None,
 ) -> MadeForecast:
     """Compute and archive one run, unless the same one exists.
 
     The gridded fields are written first; the rows become visible in one transaction after them.
-    If the process dies in between, fields without rows stay behind and the run is simply made again.
+    If the process dies in between, fields without rows stay behind and the run is made again.
 
     Parameters
     ----------
@@ -180,11 +172,10 @@ def make_run(
         return MadeForecast(existing.id, init_month, model.version, created=False)
     started = time.monotonic()
     run_id = new_run_id()
-    n_history = int(model.config.get("n_history", 1))
-    record = flux_record(store, _first_needed(store, init_month, n_history), init_month)
+    record = _input(store, model, init_month)
     forecaster = forecaster or load_model(workspace, model, record)
     predicted, references = predict(forecaster, record, issue)
-    fields = gridded_fields(predicted, references, run_id, issue)
+    fields = gridded_fields(predicted, references, forecaster.climatology.std)
     stored = write_fields(f"{settings.predictions_url}/{init_month}/{run_id}.zarr", fields)
     run = ForecastRun(
         id=run_id,
@@ -205,21 +196,20 @@ def make_run(
         libraries=workspace.libraries,
         hardware=workspace.hardware,
     )
-    regional = regional_rows(predicted, references, record)
-    cells = cell_rows(predicted, references, record, settings.archive_step)
+    regional = regional_rows(predicted, references, record.ocean)
+    cells = cell_rows(predicted, references, record.ocean, settings.archive_step)
     written = write_run(workspace.engine, run, regional, cells)
     return MadeForecast(written.run_id, init_month, model.version, created=written.created)
 
 
 def predict(
-    forecaster: "Forecaster", record: "FluxRecord", issue: Issue
+    forecaster: "TideNetForecaster", record: "FluxRecord", issue: Issue
 ) -> "tuple[Forecast, dict[str, Forecast]]":
     """Return the forecast and the reference forecasts of the same init month.
 
     The random generator is made from the seed and the init month alone, so that a run is the same
     whether it is made by itself or in the middle of a backfill.
     """
-    references: Mapping[str, Forecaster] = getattr(forecaster, "references", {})
     numbers = [issue.seed, int(issue.init_month.astype(int))]
     predicted = forecaster.forecast(
         record,
@@ -231,14 +221,16 @@ def predict(
         name: reference.forecast(
             record, issue.init_month, n_members=2, rng=np.random.default_rng(numbers)
         )
-        for name, reference in references.items()
+        for name, reference in forecaster.references.items()
     }
     return predicted, beside
 
 
-def _first_needed(store: "CarbonEcs", init_month: Month, n_history: int) -> Month:
-    first = store.months()[0]
-    return max(first, init_month - (n_history - 1))
+def _input(store: "CarbonEcs", model: ModelVersion, init_month: Month) -> "FluxRecord":
+    """Return the months that the model needs, none after the init month: the input cut-off."""
+    n_history = int(model.config["n_history"])
+    first = max(store.months()[0], init_month - (n_history - 1))
+    return flux_record(store, first, init_month)
 
 
 def _unknown_to_ledger(store: "CarbonEcs", init_month: Month) -> TidenetError:

@@ -40,6 +40,7 @@ def draw_month(
         If the archive holds no such forecast, or the month has not been observed.
     """
     from storage.gridded import read_run
+
     from tidenet.plots import forecast_map
 
     run_id, month = _find(workspace, valid_month, lead)

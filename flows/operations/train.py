@@ -1,4 +1,4 @@
-"""Train TIDE-Net on the record, register the model version, and decide whether it is the champion."""
+"""Train TIDE-Net on the record, register the version, decide whether it is the champion."""
 
 import getpass
 import time
@@ -84,6 +84,7 @@ def train(
         Called with epoch, number of epochs and the losses.
     """
     from storage.weights import save_model
+
     from tidenet.configuration import TideNetConfig
     from tidenet.training import train as train_network
 
@@ -241,6 +242,7 @@ def load_model(workspace: Workspace, version: ModelVersion, record: "FluxRecord"
         If it belongs to another grid or mask.
     """
     from storage.weights import load_model as load_weights
+
     from tidenet.loading import load_forecaster
 
     tensors, metadata = load_weights(version.weights_url, version.weights_sha256)

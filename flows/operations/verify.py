@@ -55,6 +55,7 @@ def verify(workspace: Workspace, *, progress: Progress = no_progress) -> Verifie
 def _score(workspace: Workspace, items: list[Unscored]) -> Iterator[ScoreRow]:
     """Yield the score rows of runs that are all valid in one month."""
     from storage.gridded import read_run
+
     from storage.regions import region_masks
     from tidenet.skill import score_month
 

@@ -1,0 +1,7 @@
+"""Run every benchmark, one after the other."""
+
+import runpy
+
+for name in ("commit_month", "train_and_forecast", "loop"):
+    print(f"\n## {name}\n", flush=True)
+    runpy.run_module(f"benchmarks.{name}", run_name="__main__")
