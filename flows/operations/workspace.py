@@ -74,7 +74,14 @@ class Workspace:
         """Open the Carbon-ECS record, at its latest or at a given snapshot."""
         from storage.carbon_ecs import CarbonEcs
 
-        return CarbonEcs.open(self.settings.record_url, snapshot_id=snapshot_id)
+        return CarbonEcs.open(self.settings.record_url, snapshot_id, self.patience)
+
+    @property
+    def patience(self) -> "Patience":
+        """How long to wait for stores."""
+        from storage.locations import Patience
+
+        return Patience(self.settings.timeout_s, self.settings.attempts)
 
     @cached_property
     def code_version(self) -> str:
