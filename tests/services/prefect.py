@@ -105,4 +105,6 @@ def _wait_until_ready(running: subprocess.Popen[bytes], url: str, log: Path) -> 
                     return
         except OSError:
             time.sleep(0.3)
-    raise RuntimeError(f"the Prefect server did not start; its log ends:\n{log.read_text()[-3000:]}")
+    raise RuntimeError(
+        f"the Prefect server did not start; its log ends:\n{log.read_text()[-3000:]}"
+    )

@@ -1,0 +1,52 @@
+"""Refused files: a copy of the bytes beside a report that says why, kept until somebody looks."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from storage.ledger import CheckResult, FileSeen
+from storage.locations import Location, Patience
+from storage.publishing import AlreadyPublishedError, publish
+
+REPORT = "report.json"
+
+
+def put_into_quarantine(
+    quarantine_url: str,
+    file: Path,
+    seen: FileSeen,
+    checks: Sequence[CheckResult],
+    message: str,
+    patience: Patience,
+) -> str:
+    """Copy a refused file and its report into quarantine, and return the URL of the two.
+
+    The provider's file stays where it is. The same bytes refused again change nothing.
+
+    Raises
+    ------
+    StoreUnavailableError
+        If the quarantine cannot be written to.
+    """
+    place = Location.parse(quarantine_url).joined(seen.product)
+    location = place.joined(f"{seen.sha256[:12]}-{seen.file_name}")
+    report = {
+        "file": seen.url,
+        "sha256": seen.sha256,
+        "month": str(seen.month) if seen.month is not None else None,
+        "seen_at": seen.seen_at.isoformat(),
+        "message": message,
+        "checks": [dataclasses.asdict(check) for check in checks],
+    }
+
+    def fill(folder: Path) -> None:
+        shutil.copyfile(file, folder / seen.file_name)
+        (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n")
+
+    try:
+        publish(location, patience, fill, REPORT)
+    except AlreadyPublishedError:
+        pass  # the same bytes were refused before
+    return location.url

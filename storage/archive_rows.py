@@ -1,0 +1,342 @@
+"""What goes into the forecast archive and comes out of it, as frozen values."""
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from storage.grid import Grid
+from storage.ledger_rows import CheckResult
+from storage.months import Month
+
+IssuedKind = Literal["live", "backfill", "hindcast"]
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Probability levels of the columns q05, q25, q50, q75 and q95."""
+
+
+def new_run_id() -> str:
+    """Return a new, globally unique run id."""
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True)
+class ForecastRun:
+    """One forecast run: one init month, one model version, one data snapshot, one seed.
+
+    Parameters
+    ----------
+    id
+        Unique id (`new_run_id`).
+    init_month
+        Last observed month used.
+    n_leads, n_members
+        Months that it reaches, and ensemble members.
+    model_version
+        Key of the model registry.
+    snapshot_id
+        Snapshot of the Carbon-ECS repository that was read.
+    month_revision_id
+        Ledger key of the init month's revision that was read.
+    seed
+        Seed of the members.
+    issued_kind
+        ``live``, ``backfill`` or ``hindcast``.
+    created_at
+        When it was computed (aware, UTC).
+    fields_url, fields_sha256
+        Its gridded fields, and their hexadecimal digest.
+    code_version
+        Version of this package.
+    idempotency_key
+        A run with a key that is already archived is not written again.
+    duration_s
+        Time that the computation took (seconds).
+    libraries
+        Library versions.
+    hardware
+        What it was computed on.
+    degraded, degraded_reason
+        Whether and why it was made with less than it should have had.
+    """
+
+    id: str
+    init_month: Month
+    n_leads: int
+    n_members: int
+    model_version: str
+    snapshot_id: str
+    month_revision_id: int
+    seed: int
+    issued_kind: IssuedKind
+    created_at: dt.datetime
+    fields_url: str
+    fields_sha256: str
+    code_version: str
+    idempotency_key: str
+    duration_s: float = 0.0
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    hardware: str = ""
+    degraded: bool = False
+    degraded_reason: str = ""
+
+
+@dataclass(frozen=True)
+class RegionalRows:
+    """A run's predictions by region. All fluxes in mmol m-2 d-1, positive out of the sea.
+
+    The archive adds the anomaly (mean minus climatology) and the area integrals in Tg C per month.
+
+    Parameters
+    ----------
+    regions
+        Names of declared regions (`storage.regions`).
+    area_m2
+        Ocean area of each region (n_regions,), m2.
+    mean, spread
+        Area mean and its standard deviation over members (n_leads, n_regions).
+    quantiles
+        Quantiles of the area mean (n_leads, 5, n_regions) at `QUANTILES`.
+    p_source
+        Probability that the region is a source, 0 to 1 (n_leads, n_regions).
+    climatology, damped_persistence
+        The reference forecasts' area means (n_leads, n_regions).
+    """
+
+    regions: tuple[str, ...]
+    area_m2: np.ndarray
+    mean: np.ndarray
+    spread: np.ndarray
+    quantiles: np.ndarray
+    p_source: np.ndarray
+    climatology: np.ndarray
+    damped_persistence: np.ndarray
+
+
+@dataclass(frozen=True)
+class CellRows:
+    """A run's predictions by cell of the archive grid: mmol m-2 d-1, positive out of the sea.
+
+    Parameters
+    ----------
+    grid
+        The archive grid.
+    index
+        Row-major positions of the cells on the grid (n_cells,), integers.
+    area_m2
+        Ocean area in each cell (n_cells,), m2.
+    mean, spread
+        Mean and standard deviation over members (n_leads, n_cells).
+    quantiles
+        (n_leads, 5, n_cells) at `QUANTILES`.
+    p_source
+        Probability that the cell is a source, 0 to 1 (n_leads, n_cells).
+    climatology
+        The climatology's value (n_leads, n_cells).
+    """
+
+    grid: Grid
+    index: np.ndarray
+    area_m2: np.ndarray
+    mean: np.ndarray
+    spread: np.ndarray
+    quantiles: np.ndarray
+    p_source: np.ndarray
+    climatology: np.ndarray
+
+
+@dataclass(frozen=True)
+class WrittenRun:
+    """Outcome of writing a run.
+
+    Parameters
+    ----------
+    run_id
+        Id of the archived run: the given one, or that of the earlier run with the same key.
+    created
+        Whether this call wrote it.
+    """
+
+    run_id: str
+    created: bool
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Where one archived value comes from, back to the bytes of a file.
+
+    Parameters
+    ----------
+    run_id, region, lead_months, init_month, valid_month, issued_kind, created_at
+        Which prediction it is.
+    mean
+        The predicted area mean (mmol m-2 d-1, positive out of the sea).
+    model_version, weights_sha256, model_snapshot_id
+        The model, and the data snapshot that it was trained on.
+    snapshot_id
+        The data snapshot that the run read.
+    revision, content_hash
+        Revision of the init month, and the digest of its arrays.
+    product, file_url, file_sha256
+        The file that it was made from.
+    acceptance_reason
+        Why a person accepted the file in spite of a warning; empty otherwise.
+    checks
+        Every check of that file.
+    """
+
+    run_id: str
+    region: str
+    lead_months: int
+    init_month: Month
+    valid_month: Month
+    issued_kind: IssuedKind
+    created_at: dt.datetime
+    mean: float
+    model_version: str
+    weights_sha256: str
+    model_snapshot_id: str
+    snapshot_id: str
+    revision: int
+    content_hash: str
+    product: str
+    file_url: str
+    file_sha256: str
+    acceptance_reason: str
+    checks: tuple[CheckResult, ...]
+
+
+@dataclass(frozen=True)
+class Unscored:
+    """A lead of a run whose valid month has been observed and not yet been scored against.
+
+    Parameters
+    ----------
+    run_id, init_month, lead_months, valid_month
+        The forecast.
+    model_version, fields_url, fields_sha256
+        Its model and gridded fields.
+    month_revision_id, revision, observed_snapshot_id
+        The latest revision of the valid month, and the snapshot that holds it.
+    """
+
+    run_id: str
+    init_month: Month
+    lead_months: int
+    valid_month: Month
+    model_version: str
+    fields_url: str
+    fields_sha256: str
+    month_revision_id: int
+    revision: int
+    observed_snapshot_id: str
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """Sums of one lead of one run over one region against one revision of the observation.
+
+    Sums run over the observed ocean cells of the region. Weights ``w`` are cell areas (km2), ``f``
+    is the forecast mean, ``o`` the observation, ``c`` the climatology, all in mmol m-2 d-1.
+
+    Parameters
+    ----------
+    run_id, lead_months, region, valid_month, month_revision_id
+        What was scored against what.
+    n_cells, weight_sum
+        Number of cells, and sum of w.
+    se_model, se_climatology, se_persistence, se_damped_persistence
+        Sums of w times the squared error of the forecast and of each reference.
+    error, abs_error
+        Sums of w (f - o) and w abs(f - o).
+    crps, crps_climatology
+        Sums of w times the continuous ranked probability score of forecast and climatology.
+    fa_oa, fa_sq, oa_sq, fa, oa
+        Sums of w times the products of the anomalies f - c and o - c, and of the anomalies.
+    inside_50, inside_90
+        Sums of w over cells whose observation lies in q25 to q75 and in q05 to q95.
+    created_at
+        When it was computed (aware, UTC).
+    """
+
+    run_id: str
+    lead_months: int
+    region: str
+    valid_month: Month
+    month_revision_id: int
+    n_cells: int
+    weight_sum: float
+    se_model: float
+    se_climatology: float
+    se_persistence: float
+    se_damped_persistence: float
+    error: float
+    abs_error: float
+    crps: float
+    crps_climatology: float
+    fa_oa: float
+    fa_sq: float
+    oa_sq: float
+    fa: float
+    oa: float
+    inside_50: float
+    inside_90: float
+    created_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class SkillRow:
+    """Skill of one model at one lead over one region, aggregated exactly from the archived sums.
+
+    Skill scores are 1 for a perfect forecast and 0 for one as good as the reference; None where
+    the reference has no error or there is too little to tell.
+
+    Parameters
+    ----------
+    model_version, method, issued_kind, region, lead_months
+        What was scored.
+    n_months, n_scores, n_cells
+        Valid months, scored fields, and cells in them.
+    msss_climatology, msss_persistence, msss_damped_persistence
+        Mean squared error skill score against each reference.
+    msss_climatology_low, msss_climatology_high
+        90 % interval of the first, by resampling blocks of months; None below 8 months.
+    rmse, rmse_climatology, rmse_persistence, rmse_damped_persistence
+        Root mean squared errors (mmol m-2 d-1).
+    bias, mae
+        Mean error (positive: forecast too high) and mean absolute error (mmol m-2 d-1).
+    acc, acc_centred
+        Anomaly correlation, uncentred and centred, -1 to 1.
+    crpss
+        Skill score of the continuous ranked probability score against climatology.
+    coverage_50, coverage_90
+        Share of area whose observation lies in the 50 % and the 90 % interval, 0 to 1.
+    """
+
+    model_version: str
+    method: str
+    issued_kind: IssuedKind
+    region: str
+    lead_months: int
+    n_months: int
+    n_scores: int
+    n_cells: int
+    msss_climatology: float | None
+    msss_persistence: float | None
+    msss_damped_persistence: float | None
+    msss_climatology_low: float | None
+    msss_climatology_high: float | None
+    rmse: float | None
+    rmse_climatology: float | None
+    rmse_persistence: float | None
+    rmse_damped_persistence: float | None
+    bias: float | None
+    mae: float | None
+    acc: float | None
+    acc_centred: float | None
+    crpss: float | None
+    coverage_50: float | None
+    coverage_90: float | None

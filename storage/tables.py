@@ -1,0 +1,496 @@
+"""Tables of the archive database. Rows are only ever added; a rerun or a revision is a new row.
+
+Every flux is in mmol m-2 d-1, positive out of the sea, unless a column says otherwise. A month is
+the date of its first day. Times are UTC. The migrations build what is declared here, and a test
+compares the two.
+"""
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+    column,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from storage.column_types import Json
+from storage.months import Month
+from storage.table_rules import (
+    Table,
+    is_month,
+    is_optional_month,
+    is_sha256,
+    month_number,
+    one_of,
+    ordered_quantiles,
+    possible_values,
+)
+
+
+class ProductFile(Table):
+    """One look at a product file: what it was, and what became of it."""
+
+    __tablename__ = "product_files"
+    __table_args__ = (
+        UniqueConstraint("product", "file_name", "sha256", "look", name="uq_product_files_look"),
+        UniqueConstraint("id", "month"),
+        one_of("status", "accepted", "waiting", "quarantined"),
+        is_optional_month("month"),
+        is_sha256("sha256"),
+        CheckConstraint("status <> 'accepted' OR month IS NOT NULL", name="accepted_has_a_month"),
+        CheckConstraint("size_bytes >= 0", name="size_is_not_negative"),
+        CheckConstraint("look >= 1", name="look_starts_at_1"),
+        Index("ix_product_files_product_sha256", "product", "sha256"),
+        Index("ix_product_files_product_month", "product", "month"),
+        {"comment": "One row per look at a new or changed product file, and what became of it"},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, comment="Key; later looks have higher keys")
+    product: Mapped[str] = mapped_column(comment="Name of the product specification")
+    url: Mapped[str] = mapped_column(comment="Where the file was found, without credentials")
+    file_name: Mapped[str] = mapped_column(comment="Its name without folders")
+    size_bytes: Mapped[int] = mapped_column(BigInteger, comment="Its length (bytes)")
+    sha256: Mapped[str] = mapped_column(comment="SHA-256 of its bytes, hexadecimal")
+    look: Mapped[int] = mapped_column(
+        comment="1 for the first outcome of these bytes, 2 for the next other outcome, ..."
+    )
+    month: Mapped[Month | None] = mapped_column(
+        comment="Month that it holds (first day); null where that could not be told"
+    )
+    status: Mapped[str] = mapped_column(comment="accepted, waiting or quarantined")
+    seen_at: Mapped[dt.datetime] = mapped_column(comment="When it was looked at (UTC)")
+    quarantine_url: Mapped[str] = mapped_column(
+        comment="Where the refused file was put; empty if it was not"
+    )
+    message: Mapped[str] = mapped_column(comment="Why it was not accepted; empty if it was")
+    remedy: Mapped[str] = mapped_column(comment="What to do about it; empty if accepted")
+
+
+class Check(Table):
+    """What one check of one look at a file said."""
+
+    __tablename__ = "checks"
+    __table_args__ = (
+        UniqueConstraint("product_file_id", "name"),
+        one_of("kind", "structural", "statistical"),
+        one_of("severity", "error", "warning"),
+        {"comment": "One row per check of one look at a product file"},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, comment="Key, in the order of the checks")
+    product_file_id: Mapped[int] = mapped_column(
+        ForeignKey("product_files.id"), comment="The look at the file"
+    )
+    name: Mapped[str] = mapped_column(comment="Name of the check")
+    kind: Mapped[str] = mapped_column(
+        comment="structural (is it what it claims to be) or statistical (is it plausible)"
+    )
+    severity: Mapped[str] = mapped_column(comment="What a failure means: error or warning")
+    passed: Mapped[bool] = mapped_column(comment="Whether the file passed")
+    found: Mapped[str] = mapped_column(comment="What was there, for people")
+    expected: Mapped[str] = mapped_column(comment="What should have been there, for people")
+    message: Mapped[str] = mapped_column(comment="One sentence; empty if passed")
+    checked_at: Mapped[dt.datetime] = mapped_column(comment="When it was checked (UTC)")
+
+
+class Acceptance(Table):
+    """A person's decision to accept a file in spite of a warning."""
+
+    __tablename__ = "acceptances"
+    __table_args__ = (
+        UniqueConstraint("product_file_id"),
+        CheckConstraint("length(reason) > 0", name="reason_is_given"),
+        {"comment": "One row per file that a person accepted in spite of a warning"},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, comment="Key")
+    product_file_id: Mapped[int] = mapped_column(
+        ForeignKey("product_files.id"), comment="The accepted look at the file"
+    )
+    reason: Mapped[str] = mapped_column(comment="Why, in the person's words")
+    accepted_by: Mapped[str] = mapped_column(comment="Who")
+    accepted_at: Mapped[dt.datetime] = mapped_column(comment="When (UTC)")
+
+
+class MonthRevision(Table):
+    """One commit of one month to the Carbon-ECS record."""
+
+    __tablename__ = "month_revisions"
+    __table_args__ = (
+        UniqueConstraint("month", "revision"),
+        UniqueConstraint("id", "month"),
+        # The file's own month must be the committed one.
+        ForeignKeyConstraint(
+            ["product_file_id", "month"], ["product_files.id", "product_files.month"]
+        ),
+        is_month("month"),
+        CheckConstraint("revision >= 1", name="revision_starts_at_1"),
+        CheckConstraint(
+            "n_observed >= 0 AND n_completed >= 0 AND n_observed + n_completed <= n_ocean",
+            name="cells_add_up",
+        ),
+        Index("ix_month_revisions_product_file_id", "product_file_id"),
+        {"comment": "One row per commit of a month to the Carbon-ECS record"},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, comment="Key")
+    month: Mapped[Month] = mapped_column(comment="The month (first day)")
+    revision: Mapped[int] = mapped_column(
+        comment="1 for the month's first commit, 2 for its first revision, ..."
+    )
+    product_file_id: Mapped[int] = mapped_column(comment="The look at the file it was made from")
+    snapshot_id: Mapped[str] = mapped_column(
+        comment="Snapshot of the Carbon-ECS repository that the commit made"
+    )
+    content_hash: Mapped[str] = mapped_column(comment="SHA-256 of the committed arrays")
+    n_ocean: Mapped[int] = mapped_column(comment="Ocean cells of the grid (number)")
+    n_observed: Mapped[int] = mapped_column(comment="Ocean cells that were observed (number)")
+    n_completed: Mapped[int] = mapped_column(comment="Ocean cells that were filled (number)")
+    committed_at: Mapped[dt.datetime] = mapped_column(comment="When (UTC)")
+
+
+class ModelVersion(Table):
+    """A trained model."""
+
+    __tablename__ = "model_versions"
+    __table_args__ = (
+        is_sha256("weights_sha256"),
+        *(is_month(name) for name in ("trained_from", "trained_until")),
+        *(is_optional_month(name) for name in ("validated_from", "validated_until")),
+        CheckConstraint("trained_from <= trained_until", name="training_runs_forward"),
+        CheckConstraint("validated_from <= validated_until", name="validation_runs_forward"),
+        {"comment": "One row per trained model version"},
+    )
+
+    version: Mapped[str] = mapped_column(primary_key=True, comment="Its name")
+    method: Mapped[str] = mapped_column(
+        comment="tidenet, climatology, persistence, damped-persistence, ..."
+    )
+    grid: Mapped[str] = mapped_column(comment="Name of the grid that it was trained on")
+    weights_url: Mapped[str] = mapped_column(comment="Where its weights lie")
+    weights_sha256: Mapped[str] = mapped_column(comment="SHA-256 of its weights, hexadecimal")
+    snapshot_id: Mapped[str] = mapped_column(comment="Snapshot of the record it was trained on")
+    trained_from: Mapped[Month] = mapped_column(comment="First month of the training data")
+    trained_until: Mapped[Month] = mapped_column(
+        comment="Last month of the training data: nothing later entered the model"
+    )
+    validated_from: Mapped[Month | None] = mapped_column(
+        comment="First month of the validation block inside the training data; null if none"
+    )
+    validated_until: Mapped[Month | None] = mapped_column(
+        comment="Last month of the validation block; null if none"
+    )
+    config: Mapped[dict[str, Any]] = mapped_column(Json, comment="Configuration")
+    metrics: Mapped[dict[str, Any]] = mapped_column(Json, comment="Figures of the training")
+    code_version: Mapped[str] = mapped_column(comment="Version of this package")
+    libraries: Mapped[dict[str, Any]] = mapped_column(Json, comment="Versions of the libraries")
+    seed: Mapped[int] = mapped_column(BigInteger, comment="Seed of the training")
+    hardware: Mapped[str] = mapped_column(comment="What it was trained on")
+    created_at: Mapped[dt.datetime] = mapped_column(comment="When it was trained (UTC)")
+    note: Mapped[str] = mapped_column(comment="What a person wrote about it")
+
+
+class Promotion(Table):
+    """A decision about a candidate model."""
+
+    __tablename__ = "promotions"
+    __table_args__ = (
+        CheckConstraint("length(reason) > 0", name="reason_is_given"),
+        Index("ix_promotions_model_version", "model_version"),
+        {"comment": "One row per decision whether a model becomes the champion"},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, comment="Key; later decisions are higher")
+    model_version: Mapped[str] = mapped_column(
+        ForeignKey("model_versions.version"), comment="The candidate"
+    )
+    promoted: Mapped[bool] = mapped_column(comment="Whether it became the champion")
+    reason: Mapped[str] = mapped_column(comment="Why, one sentence")
+    numbers: Mapped[dict[str, Any]] = mapped_column(Json, comment="Figures it was decided by")
+    previous_champion: Mapped[str | None] = mapped_column(
+        ForeignKey("model_versions.version"), comment="Champion at the time; null if there was none"
+    )
+    decided_by: Mapped[str] = mapped_column(comment="Who or what decided")
+    decided_at: Mapped[dt.datetime] = mapped_column(comment="When (UTC)")
+
+
+class ForecastRun(Table):
+    """One forecast run: init month x model version x data snapshot x seed."""
+
+    __tablename__ = "forecast_runs"
+    __table_args__ = (
+        UniqueConstraint("idempotency_key"),
+        UniqueConstraint("id", "init_month"),
+        # The revision that was read must be one of the init month.
+        ForeignKeyConstraint(
+            ["month_revision_id", "init_month"], ["month_revisions.id", "month_revisions.month"]
+        ),
+        is_month("init_month"),
+        one_of("issued_kind", "live", "backfill", "hindcast"),
+        is_sha256("fields_sha256"),
+        CheckConstraint("n_leads BETWEEN 1 AND 12", name="n_leads_is_1_to_12"),
+        CheckConstraint("n_members >= 1", name="has_members"),
+        CheckConstraint("duration_s >= 0", name="duration_is_not_negative"),
+        CheckConstraint("NOT degraded OR length(degraded_reason) > 0", name="degraded_says_why"),
+        Index("ix_forecast_runs_init_month", "init_month"),
+        Index("ix_forecast_runs_model_version", "model_version"),
+        {"comment": "One row per forecast run; a rerun is a new row"},
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True, comment="Unique id (UUID)")
+    init_month: Mapped[Month] = mapped_column(comment="Last observed month used (first day)")
+    n_leads: Mapped[int] = mapped_column(comment="Months that it reaches (1 to 12)")
+    n_members: Mapped[int] = mapped_column(comment="Ensemble members (number)")
+    model_version: Mapped[str] = mapped_column(
+        ForeignKey("model_versions.version"), comment="The model"
+    )
+    snapshot_id: Mapped[str] = mapped_column(comment="Snapshot of the record that was read")
+    month_revision_id: Mapped[int] = mapped_column(
+        comment="Revision of the init month that was read"
+    )
+    seed: Mapped[int] = mapped_column(BigInteger, comment="Seed of the members")
+    issued_kind: Mapped[str] = mapped_column(
+        comment="live (on time), backfill (late, from what was known then) or hindcast"
+    )
+    created_at: Mapped[dt.datetime] = mapped_column(comment="When it was computed (UTC)")
+    fields_url: Mapped[str] = mapped_column(comment="Its gridded fields (Zarr)")
+    fields_sha256: Mapped[str] = mapped_column(comment="SHA-256 of the gridded fields")
+    code_version: Mapped[str] = mapped_column(comment="Version of this package")
+    libraries: Mapped[dict[str, Any]] = mapped_column(Json, comment="Versions of the libraries")
+    hardware: Mapped[str] = mapped_column(comment="What it was computed on")
+    degraded: Mapped[bool] = mapped_column(comment="Made with less than it should have had")
+    degraded_reason: Mapped[str] = mapped_column(comment="Why it is degraded; empty if not")
+    duration_s: Mapped[float] = mapped_column(comment="Time that the computation took (seconds)")
+    idempotency_key: Mapped[str] = mapped_column(
+        comment="What makes the run one of a kind; a second run with it is not written"
+    )
+
+
+class ForecastLead(Table):
+    """One lead month of a run."""
+
+    __tablename__ = "forecast_leads"
+    __table_args__ = (
+        UniqueConstraint("run_id", "lead_months"),
+        UniqueConstraint("run_id", "lead_months", "valid_month"),
+        ForeignKeyConstraint(
+            ["run_id", "init_month"], ["forecast_runs.id", "forecast_runs.init_month"]
+        ),
+        is_month("init_month"),
+        is_month("valid_month"),
+        CheckConstraint("lead_months BETWEEN 1 AND 12", name="lead_is_1_to_12"),
+        CheckConstraint(
+            month_number("valid_month") == month_number("init_month") + column("lead_months"),
+            name="valid_is_init_plus_lead",
+        ),
+        Index("ix_forecast_leads_valid_month", "valid_month"),
+        {"comment": "One row per lead month of a run; ties lead, init month and valid month"},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, comment="Key")
+    run_id: Mapped[str] = mapped_column(comment="The run")
+    init_month: Mapped[Month] = mapped_column(comment="Last observed month used (first day)")
+    lead_months: Mapped[int] = mapped_column(comment="Months after the init month (1 to 12)")
+    valid_month: Mapped[Month] = mapped_column(comment="Month that the forecast is for (first day)")
+
+
+class Region(Table):
+    """A region that fluxes are averaged and integrated over."""
+
+    __tablename__ = "regions"
+    __table_args__ = ({"comment": "One row per region that predictions and scores refer to"},)
+
+    name: Mapped[str] = mapped_column(primary_key=True, comment="Key, such as changjiang-plume")
+    title: Mapped[str] = mapped_column(comment="Name for people")
+    definition: Mapped[dict[str, Any]] = mapped_column(
+        Json, comment="Corners of the polygon (degrees east, degrees north); none for the whole sea"
+    )
+
+
+class RegionalPrediction(Table):
+    """The prediction of one run for one region and lead."""
+
+    __tablename__ = "regional_predictions"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["run_id", "lead_months", "valid_month"],
+            ["forecast_leads.run_id", "forecast_leads.lead_months", "forecast_leads.valid_month"],
+        ),
+        *possible_values(),
+        ordered_quantiles("integrals_are_ordered", "flux_tgc_"),
+        CheckConstraint("area_m2 > 0", name="area_is_positive"),
+        Index("ix_regional_predictions_region_valid_month", "region", "valid_month"),
+        {"comment": "One row per run, lead and region; fluxes positive out of the sea"},
+    )
+
+    run_id: Mapped[str] = mapped_column(primary_key=True, comment="The run")
+    region: Mapped[str] = mapped_column(
+        ForeignKey("regions.name"), primary_key=True, comment="The region"
+    )
+    lead_months: Mapped[int] = mapped_column(
+        primary_key=True, comment="Months after the init month (1 to 12)"
+    )
+    valid_month: Mapped[Month] = mapped_column(comment="Month that the forecast is for (first day)")
+    area_m2: Mapped[float] = mapped_column(comment="Ocean area of the region (m2)")
+    mean: Mapped[float] = mapped_column(
+        comment="Area mean of the flux (mmol m-2 d-1, positive out of the sea)"
+    )
+    spread: Mapped[float] = mapped_column(
+        comment="Standard deviation of the area mean over members (mmol m-2 d-1)"
+    )
+    q05: Mapped[float] = mapped_column(comment="5 % quantile of the area mean (mmol m-2 d-1)")
+    q25: Mapped[float] = mapped_column(comment="25 % quantile of the area mean (mmol m-2 d-1)")
+    q50: Mapped[float] = mapped_column(comment="Median of the area mean (mmol m-2 d-1)")
+    q75: Mapped[float] = mapped_column(comment="75 % quantile of the area mean (mmol m-2 d-1)")
+    q95: Mapped[float] = mapped_column(comment="95 % quantile of the area mean (mmol m-2 d-1)")
+    p_source: Mapped[float] = mapped_column(
+        comment="Probability that the region as a whole is a source (0 to 1)"
+    )
+    climatology: Mapped[float] = mapped_column(comment="The climatology's area mean (mmol m-2 d-1)")
+    damped_persistence: Mapped[float] = mapped_column(
+        comment="The damped anomaly persistence's area mean (mmol m-2 d-1)"
+    )
+    anomaly: Mapped[float] = mapped_column(comment="mean minus climatology (mmol m-2 d-1)")
+    flux_tgc_mean: Mapped[float] = mapped_column(
+        comment="Flux of the whole region (Tg C per month, positive out of the sea: uptake is < 0)"
+    )
+    flux_tgc_q05: Mapped[float] = mapped_column(comment="Its 5 % quantile (Tg C per month)")
+    flux_tgc_q25: Mapped[float] = mapped_column(comment="Its 25 % quantile (Tg C per month)")
+    flux_tgc_q50: Mapped[float] = mapped_column(comment="Its median (Tg C per month)")
+    flux_tgc_q75: Mapped[float] = mapped_column(comment="Its 75 % quantile (Tg C per month)")
+    flux_tgc_q95: Mapped[float] = mapped_column(comment="Its 95 % quantile (Tg C per month)")
+
+
+class Cell(Table):
+    """One ocean cell of an archive grid."""
+
+    __tablename__ = "cells"
+    __table_args__ = (
+        UniqueConstraint("grid", "cell_index"),
+        CheckConstraint("lat BETWEEN -90 AND 90", name="lat_is_possible"),
+        CheckConstraint("area_m2 > 0", name="area_is_positive"),
+        CheckConstraint("cell_index >= 0", name="index_starts_at_0"),
+        {"comment": "One row per ocean cell of an archive grid"},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, comment="Key")
+    grid: Mapped[str] = mapped_column(comment="Name of the archive grid")
+    cell_index: Mapped[int] = mapped_column(comment="Row-major position, rows south to north")
+    lat: Mapped[float] = mapped_column(comment="Latitude of its centre (degrees north)")
+    lon: Mapped[float] = mapped_column(comment="Longitude of its centre (degrees east)")
+    area_m2: Mapped[float] = mapped_column(comment="Ocean area in the cell (m2)")
+
+
+class CellPrediction(Table):
+    """The prediction of one run for one cell and lead."""
+
+    __tablename__ = "cell_predictions"
+    __table_args__ = (
+        *possible_values(),
+        {
+            "comment": "One row per run lead and cell; fluxes positive out of the sea",
+            # One B-tree instead of two: half the size, and rows of a lead lie together.
+            "sqlite_with_rowid": False,
+        },
+    )
+
+    lead_id: Mapped[int] = mapped_column(
+        ForeignKey("forecast_leads.id"),
+        primary_key=True,
+        autoincrement=False,
+        comment="Run and lead (forecast_leads)",
+    )
+    cell_id: Mapped[int] = mapped_column(
+        ForeignKey("cells.id"), primary_key=True, autoincrement=False, comment="The cell"
+    )
+    mean: Mapped[float] = mapped_column(
+        REAL, comment="Flux (mmol m-2 d-1, positive out of the sea)"
+    )
+    spread: Mapped[float] = mapped_column(
+        REAL, comment="Standard deviation over members (mmol m-2 d-1)"
+    )
+    q05: Mapped[float] = mapped_column(REAL, comment="5 % quantile (mmol m-2 d-1)")
+    q25: Mapped[float] = mapped_column(REAL, comment="25 % quantile (mmol m-2 d-1)")
+    q50: Mapped[float] = mapped_column(REAL, comment="Median (mmol m-2 d-1)")
+    q75: Mapped[float] = mapped_column(REAL, comment="75 % quantile (mmol m-2 d-1)")
+    q95: Mapped[float] = mapped_column(REAL, comment="95 % quantile (mmol m-2 d-1)")
+    p_source: Mapped[float] = mapped_column(
+        REAL, comment="Probability that the cell is a source (0 to 1)"
+    )
+    climatology: Mapped[float] = mapped_column(REAL, comment="The climatology (mmol m-2 d-1)")
+
+
+class SkillScore(Table):
+    """Sums that scores are made of: one lead of one run, one region, one observed revision."""
+
+    __tablename__ = "skill_scores"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["run_id", "region", "lead_months"],
+            [
+                "regional_predictions.run_id",
+                "regional_predictions.region",
+                "regional_predictions.lead_months",
+            ],
+        ),
+        ForeignKeyConstraint(
+            ["run_id", "lead_months", "valid_month"],
+            ["forecast_leads.run_id", "forecast_leads.lead_months", "forecast_leads.valid_month"],
+        ),
+        # The revision scored against must be one of the valid month.
+        ForeignKeyConstraint(
+            ["month_revision_id", "valid_month"], ["month_revisions.id", "month_revisions.month"]
+        ),
+        CheckConstraint("n_cells >= 0 AND weight_sum >= 0", name="counts_are_not_negative"),
+        CheckConstraint(
+            "se_model >= 0 AND se_climatology >= 0 AND se_persistence >= 0"
+            " AND se_damped_persistence >= 0",
+            name="squares_are_not_negative",
+        ),
+        CheckConstraint(
+            "inside_50 >= 0 AND inside_50 <= inside_90 AND inside_90 <= weight_sum * 1.000001",
+            name="intervals_are_nested",
+        ),
+        Index("ix_skill_scores_month_revision_id", "month_revision_id"),
+        {
+            "comment": "One row per run, lead, region and observed revision: sums over the observed"
+            " ocean cells, w = cell area (km2), f = forecast, o = observation, c = climatology"
+        },
+    )
+
+    run_id: Mapped[str] = mapped_column(primary_key=True, comment="The run")
+    lead_months: Mapped[int] = mapped_column(
+        primary_key=True, comment="Months after the init month (1 to 12)"
+    )
+    region: Mapped[str] = mapped_column(primary_key=True, comment="The region")
+    month_revision_id: Mapped[int] = mapped_column(
+        primary_key=True, comment="Revision of the valid month that was scored against"
+    )
+    valid_month: Mapped[Month] = mapped_column(comment="Month that the forecast is for (first day)")
+    n_cells: Mapped[int] = mapped_column(comment="Observed ocean cells (number)")
+    weight_sum: Mapped[float] = mapped_column(comment="Sum of w (km2)")
+    se_model: Mapped[float] = mapped_column(comment="Sum of w (f - o)^2 (km2 (mmol m-2 d-1)^2)")
+    se_climatology: Mapped[float] = mapped_column(comment="Sum of w (c - o)^2, climatology")
+    se_persistence: Mapped[float] = mapped_column(comment="The same of anomaly persistence")
+    se_damped_persistence: Mapped[float] = mapped_column(
+        comment="The same of damped anomaly persistence"
+    )
+    error: Mapped[float] = mapped_column(comment="Sum of w (f - o), positive: forecast too high")
+    abs_error: Mapped[float] = mapped_column(comment="Sum of w abs(f - o)")
+    crps: Mapped[float] = mapped_column(comment="Sum of w CRPS of the forecast")
+    crps_climatology: Mapped[float] = mapped_column(comment="Sum of w CRPS of the climatology")
+    fa_oa: Mapped[float] = mapped_column(comment="Sum of w (f - c) (o - c)")
+    fa_sq: Mapped[float] = mapped_column(comment="Sum of w (f - c)^2")
+    oa_sq: Mapped[float] = mapped_column(comment="Sum of w (o - c)^2")
+    fa: Mapped[float] = mapped_column(comment="Sum of w (f - c)")
+    oa: Mapped[float] = mapped_column(comment="Sum of w (o - c)")
+    inside_50: Mapped[float] = mapped_column(comment="Sum of w where q25 <= o <= q75 (km2)")
+    inside_90: Mapped[float] = mapped_column(comment="Sum of w where q05 <= o <= q95 (km2)")
+    created_at: Mapped[dt.datetime] = mapped_column(comment="When it was computed (UTC)")

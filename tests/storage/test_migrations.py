@@ -1,0 +1,186 @@
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from services.archive_samples import fill, row_counts
+from sqlalchemy import Engine, inspect, text
+
+from storage.database import (
+    EXPECTED_REVISION,
+    MIGRATIONS,
+    alembic_config,
+    check_schema,
+    connect,
+    migrate,
+    transaction,
+)
+from storage.tables import Table
+from storage.views import VIEWS
+
+
+@pytest.fixture
+def empty(database_url: str) -> Iterator[Engine]:
+    """Engine of a database without tables."""
+    engine = connect(database_url)
+    yield engine
+    engine.dispose()
+
+
+def go_to(engine: Engine, revision: str) -> None:
+    with transaction(engine) as connection:
+        config = alembic_config(connection)
+        if revision == "head":
+            command.upgrade(config, revision)
+        else:
+            command.downgrade(config, revision)
+
+
+def test_the_expected_revision_is_the_newest_migration() -> None:
+    assert ScriptDirectory.from_config(alembic_config()).get_heads() == [EXPECTED_REVISION]
+
+
+def test_every_migration_goes_up_and_down_with_rows_in_it(archive: Engine) -> None:
+    fill(archive)
+    before = row_counts(archive)
+    go_to(archive, "0001")
+    assert row_counts(archive) == before
+    assert inspect(archive).get_view_names() == []
+    go_to(archive, "head")
+    assert row_counts(archive) == before
+    go_to(archive, "base")
+    assert set(inspect(archive).get_table_names()) <= {"alembic_version"}
+    migrate(archive)
+    check_schema(archive)
+    fill(archive)
+    assert row_counts(archive) == before
+
+
+def test_migrating_again_changes_nothing(archive: Engine) -> None:
+    fill(archive)
+    before = row_counts(archive)
+    assert migrate(archive) == EXPECTED_REVISION
+    assert row_counts(archive) == before
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(
+    empty: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with transaction(empty) as connection:
+        connection.execute(text("CREATE TABLE skill_scores (other INTEGER)"))
+    with pytest.raises(Exception, match="skill_scores"):
+        migrate(empty)
+    assert inspect(empty).get_table_names() == ["skill_scores"]
+
+
+def test_alembic_finds_no_difference_between_models_and_migrations(archive: Engine) -> None:
+    with archive.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        assert compare_metadata(context, Table.metadata) == []
+
+
+def described(engine: Engine) -> dict[str, Any]:
+    """Return what Alembic does not compare: checks, keys and comments of every table."""
+    database = inspect(engine)
+    sqlite = engine.dialect.name == "sqlite"
+    return {
+        name: {
+            "checks": {c["name"]: c["sqltext"] for c in database.get_check_constraints(name)},
+            "key": database.get_pk_constraint(name)["constrained_columns"],
+            "columns": [
+                (c["name"], str(c["type"]), c["nullable"], None if sqlite else c["comment"])
+                for c in database.get_columns(name)
+            ],
+            "comment": None if sqlite else database.get_table_comment(name),
+            "options": database.get_table_options(name),
+        }
+        for name in database.get_table_names()
+        if name != "alembic_version"
+    }
+
+
+def test_checks_and_comments_are_those_of_the_models(archive: Engine, empty: Engine) -> None:
+    migrated = described(archive)
+    go_to(archive, "base")
+    with transaction(archive) as connection:
+        Table.metadata.create_all(connection)
+    assert migrated == described(archive)
+    assert sum(len(table["checks"]) for table in migrated.values()) > 40
+
+
+def test_every_table_and_column_says_what_it_means() -> None:
+    for table in [*Table.metadata.tables.values(), *VIEWS.tables.values()]:
+        assert table.comment, table.name
+        for column in table.columns:
+            assert column.comment, f"{table.name}.{column.name}"
+
+
+def test_every_constraint_has_a_name_that_fits_both_databases(archive: Engine) -> None:
+    for table in Table.metadata.tables.values():
+        for constraint in table.constraints:
+            assert constraint.name is not None, f"{table.name}: {constraint}"
+            assert len(str(constraint.name)) < 64, constraint.name
+
+
+def test_views_have_the_columns_that_are_described(archive: Engine) -> None:
+    database = inspect(archive)
+    assert set(database.get_view_names()) == set(VIEWS.tables)
+    for name, view in VIEWS.tables.items():
+        columns = [column["name"] for column in database.get_columns(name)]
+        assert columns == [column.name for column in view.columns], name
+
+
+def test_the_alembic_command_works_on_a_url(database_url: str) -> None:
+    def alembic(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "alembic", "-c", str(MIGRATIONS / "alembic.ini"), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env=os.environ | {"TIDENET_DATABASE": database_url},
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    alembic("upgrade", "head")
+    assert EXPECTED_REVISION in alembic("-x", f"url={database_url}", "current")
+    alembic("check")
+    assert "CREATE TABLE cell_predictions" in alembic("upgrade", "head", "--sql")
+    engine = connect(database_url)
+    check_schema(engine)
+    engine.dispose()
+
+
+def test_two_programs_that_migrate_at_once_wait_for_each_other(database_url: str) -> None:
+    code = (
+        "import sys; from storage.database import connect, migrate; migrate(connect(sys.argv[1]))"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, database_url], stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()
+    engine = connect(database_url)
+    check_schema(engine)
+    engine.dispose()
+
+
+def test_migrations_are_packaged() -> None:
+    pyproject = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    packaged = re.search(r"^storage = \[(.*?)\]", pyproject, re.MULTILINE)
+    assert packaged is not None
+    for pattern in ("migrations/*.mako", "migrations/alembic.ini"):
+        assert pattern in packaged[1]

@@ -1,0 +1,120 @@
+"""Hindcasts of many init months by many forecasters, scored alike."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from storage.months import Month
+from tidenet.aggregates import quantile_fields, spread_fields
+from tidenet.climatology import MonthlyClimatology
+from tidenet.forecaster import Forecast, Forecaster
+from tidenet.record import FluxRecord
+from tidenet.skill import (
+    PredictedMonth,
+    ReferenceMonth,
+    SkillSums,
+    add_up,
+    score_month,
+    scores,
+)
+
+
+@dataclass(frozen=True)
+class EvaluationRow:
+    """The sums of one method, init month, lead and region."""
+
+    method: str
+    init_month: Month
+    lead_months: int
+    sums: SkillSums
+
+
+def evaluate(
+    forecasters: Mapping[str, Forecaster],
+    record: FluxRecord,
+    init_months: Sequence[Month],
+    *,
+    climatology: MonthlyClimatology,
+    references: Mapping[str, Forecaster],
+    region_masks: Mapping[str, np.ndarray] | None = None,
+    n_members: int = 20,
+    seed: int = 0,
+) -> list[EvaluationRow]:
+    """Hindcast every init month with every forecaster and score what the record has observed.
+
+    Each forecast is given the record up to its init month and no more.
+
+    Parameters
+    ----------
+    forecasters
+        Name to forecaster.
+    record
+        Inputs and truth.
+    init_months
+        Init months to hindcast. Leads whose valid month the record does not hold are left out.
+    climatology, references
+        Climatology of the training period, and at least the reference forecasters
+        ``persistence`` and ``damped-persistence`` fitted on it.
+    region_masks
+        Name to boolean (lat, lon); by default one region ``all``.
+    n_members
+        Ensemble size.
+    seed
+        Seeds every forecast, together with its init month: the order does not matter.
+    """
+    masks = {"all": record.ocean} if region_masks is None else region_masks
+    rows = []
+    for init_month in init_months:
+        known = record.until(init_month)
+        held = {
+            name: _run(references[name], known, init_month, 1, seed)
+            for name in ("persistence", "damped-persistence")
+        }
+        for method, forecaster in forecasters.items():
+            forecast = _run(forecaster, known, init_month, n_members, seed)
+            for lead, sums in _score(forecast, held, climatology, record, masks):
+                rows.append(EvaluationRow(method, init_month, lead, sums))
+    return rows
+
+
+def summarise(rows: Iterable[EvaluationRow]) -> dict[tuple[str, int, str], dict[str, float]]:
+    """Return the scores over all init months by method, lead and region."""
+    groups: dict[tuple[str, int, str], list[SkillSums]] = {}
+    for row in rows:
+        groups.setdefault((row.method, row.lead_months, row.sums.region), []).append(row.sums)
+    return {key: scores(add_up(sums)) for key, sums in groups.items()}
+
+
+def _run(
+    forecaster: Forecaster, known: FluxRecord, init_month: Month, n_members: int, seed: int
+) -> Forecast:
+    rng = np.random.default_rng([seed, int(init_month.astype(int)) % 2**32])
+    return forecaster.forecast(known, init_month, n_members=n_members, rng=rng)
+
+
+def _score(
+    forecast: Forecast,
+    held: Mapping[str, Forecast],
+    climatology: MonthlyClimatology,
+    record: FluxRecord,
+    masks: Mapping[str, np.ndarray],
+) -> Iterable[tuple[int, SkillSums]]:
+    spread, quantiles = spread_fields(forecast), quantile_fields(forecast)
+    for lead, valid in enumerate(forecast.valid_months):
+        if valid > record.last_month:
+            continue
+        position = record.index(valid)
+        cells = record.ocean if record.observed is None else record.observed[position]
+        predicted = PredictedMonth(
+            forecast.mean[lead], spread[lead], quantiles[lead], forecast.members[:, lead]
+        )
+        reference = ReferenceMonth(
+            climatology.mean_of(valid),
+            climatology.std_of(valid),
+            held["persistence"].mean[lead],
+            held["damped-persistence"].mean[lead],
+        )
+        area = record.grid.cell_area
+        for sums in score_month(predicted, reference, record.fco2[position], cells, area, masks):
+            yield lead + 1, sums

@@ -1,0 +1,1 @@
+"""The network, module by module: frequency global module, local refiner, fusion head."""

@@ -1,0 +1,104 @@
+"""TIDE-Net: frequency global module, local refiner and fusion head put together."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tidenet.configuration import TideNetConfig
+from tidenet.model.frequency import AmplitudeBranch, PhaseBranch, band_limited_mix
+from tidenet.model.fusion import FusionHead
+from tidenet.model.refiner import LocalRefiner
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """A batch of forecasts to make, on the working grid; anomalies in standard deviations.
+
+    Parameters
+    ----------
+    history
+        (batch, month, height, width), oldest first; 0 on land and padding.
+    damped
+        Damped persistence (batch, lead, height, width); 0 on land and padding.
+    season
+        Sine and cosine of the calendar month, of the init month and then of every valid month
+        (batch, 1 + lead, 2).
+    """
+
+    history: Tensor
+    damped: Tensor
+    season: Tensor
+
+
+@dataclass(frozen=True)
+class NetworkOutput:
+    """What the network makes of it (batch, lead, height, width), all in standard deviations.
+
+    `departure` is added to damped persistence. The images are parts that it was mixed from;
+    `conditions` are the maps that the refiner was given.
+    """
+
+    departure: Tensor
+    amplitude_image: Tensor
+    phase_image: Tensor
+    phase: Tensor
+    alpha: Tensor
+    detail: Tensor
+    conditions: Tensor
+
+
+class TideNet(nn.Module):
+    """The network.
+
+    Parameters
+    ----------
+    config
+        Its shape.
+    mask
+        1 on ocean, 0 on land and padding (height, width).
+    """
+
+    mask: Tensor
+
+    def __init__(self, config: TideNetConfig, mask: Tensor) -> None:
+        super().__init__()
+        self.n_modes = min(config.n_modes, mask.shape[0] // 2, mask.shape[1] // 2)
+        self.register_buffer("mask", mask, persistent=False)
+        self.amplitude = AmplitudeBranch(
+            config.n_history + 3,
+            config.n_leads,
+            config.hidden_channels,
+            self.n_modes,
+            config.n_spectral_cells,
+        )
+        self.phase = PhaseBranch(
+            config.n_history, config.n_leads, config.hidden_channels, self.n_modes
+        )
+        self.refiner = LocalRefiner(
+            config.n_leads,
+            2 * config.n_leads + 4,
+            config.refiner_channels,
+            config.refiner_steps,
+        )
+        self.fusion = FusionHead(config.hidden_channels)
+
+    def forward(self, x: NetworkInput, noise: Tensor) -> NetworkOutput:
+        """Forecast departures; ``noise`` (batch, lead, height, width) starts the refiner."""
+        announced = self._announced(x)  # mask and season as maps
+        amplitude = self.amplitude(torch.cat([x.history, announced], dim=1)) * self.mask
+        phase_image, phase = self.phase(x.history, x.season[:, 0])
+        phase_image = phase_image * self.mask
+        alpha = band_limited_mix(amplitude, phase, self.n_modes) * self.mask
+        last = x.history[:, -1:]
+        # The refiner learns from its own error; it does not bend the images it is given.
+        conditions = torch.cat([amplitude, phase_image, last, announced], dim=1).detach()
+        detail = self.refiner.refine(conditions, noise * self.mask) * self.mask
+        images = [amplitude, phase_image, alpha, detail, x.damped, last.expand_as(x.damped)]
+        departure = self.fusion(torch.stack(images, dim=2), self.mask, x.season[:, 1:])
+        return NetworkOutput(departure, amplitude, phase_image, phase, alpha, detail, conditions)
+
+    def _announced(self, x: NetworkInput) -> Tensor:
+        batch, _, height, width = x.history.shape
+        season = x.season[:, 0].view(batch, 2, 1, 1).expand(batch, 2, height, width)
+        return torch.cat([self.mask.expand(batch, 1, height, width), season], dim=1)
