@@ -95,13 +95,9 @@ def run_demo(folder: Path) -> None:
     picture = draw_month(workspace, valid_month=ARRIVALS[-1], lead=1)
     say(f"\nForecast, observation and difference as a map:\n  {picture}\n")
     say("Three commands to try next:")
-    for command in (
-        f"tidenet --home {folder} status",
-        f"tidenet --home {folder} skill --region changjiang-plume",
-        f'tidenet --home {folder} sql "SELECT init_month, lead_months, valid_month, mean, q05, q95 '
-        "FROM forecast_latest WHERE region = 'ecs-shelf'\"",
-    ):
-        say(f"  .venv/bin/{command}")
+    question = "SELECT * FROM forecast_latest WHERE region = 'ecs-shelf'"
+    for command in ("status", "skill --region changjiang-plume", f'sql "{question}"'):
+        say(f"  .venv/bin/tidenet --home {folder} {command}")
 
 
 def _step(number: str, title: str) -> None:
@@ -109,7 +105,7 @@ def _step(number: str, title: str) -> None:
 
 
 def _write_files(provider: Path) -> None:
-    from ingest.synthetic import write_months
+    from ingest.synthetic_files import write_months
 
     with progress_bar("files") as progress:
         write_months(
@@ -122,7 +118,7 @@ def _write_files(provider: Path) -> None:
 
 
 def _file_name(wanted: Month) -> str:
-    from ingest.synthetic import file_name
+    from ingest.synthetic_files import file_name
 
     return file_name(wanted)
 

@@ -94,7 +94,13 @@ def train_model(until: str | None, config_file: str | None, seed: int, note: str
     """Train and register a model; return its version and whether it was promoted."""
     from flows.operations.train import train
 
-    trained = train(_workspace(), until=parse_month(until) if until else None, seed=seed, note=note)
+    trained = train(
+        _workspace(),
+        until=parse_month(until) if until else None,
+        config_file=Path(config_file) if config_file else None,
+        seed=seed,
+        note=note,
+    )
     return {
         "version": trained.version,
         "promoted": trained.promoted,

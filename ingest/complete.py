@@ -1,9 +1,9 @@
-"""Completing a month: isolated spikes out, gaps filled, every cell flagged and given an uncertainty.
+"""Completing a month: isolated spikes out, gaps filled, every cell flagged with its uncertainty.
 
-A gap is filled with the calendar month's mean of earlier years plus the anomaly of what was observed
-around it: a Gaussian average over ocean cells, shrunk towards no anomaly where little was observed
-near by. Only this month and earlier years of the record are used, so that the same file gives the
-same month whenever it is ingested.
+A gap is filled with the calendar month's mean of earlier years plus the anomaly of what was
+observed around it: a Gaussian average over ocean cells, shrunk towards no anomaly where little was
+observed near by. Only this month and earlier years of the record are used, so that the same file
+gives the same month whenever it is ingested.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from storage.flux_month import FluxMonth, Quality, SourceFile
 
 # Averages over wider and wider surroundings (degrees); the narrowest that saw enough counts most.
 SCALES_DEG = (0.3, 1.0, 3.0)
-# The averages run on a grid of at most so many cells a side: anomalies of gap size are smooth on it.
+# The averages run on a grid of at most so many cells a side: such anomalies are smooth on it.
 _COARSE_CELLS = 200
 # Part of the weight around a cell at which an average counts half.
 _HALF_WEIGHT = 0.05

@@ -129,3 +129,9 @@ class DuplicateMonthError(RefusedFileError):
     """Two files of one landing zone claim the same month."""
 
     check = "one-file-a-month"
+
+
+class TooEarlyError(RefusedFileError):
+    """The month lies before the first month that the product's record may hold."""
+
+    check = "not-too-early"

@@ -104,6 +104,13 @@ class _Rule:
         return f"at least {self.low:g}" if self.high is None else f"{self.low:g} to {self.high:g}"
 
 
+PRESENT_RULES = tuple(
+    _Rule(f"{column}-present", column, "error", None, None, f"The {column} cannot be told.")
+    for column in ("minimum", "maximum", "mean")
+)
+"""Rules on columns that must have a value: a null passes every range."""
+
+
 def check_month(
     product_month: ProductMonth, limits: Limits, ocean: np.ndarray, earlier: np.ndarray
 ) -> CheckReport:
@@ -123,8 +130,7 @@ def check_month(
     frame = summarise(product_month, ocean, earlier)
     answers = _validate(frame, limits)
     results = [
-        _result(rule, frame, answers[rule.name])
-        for rule in (*_present_rules(limits), *_rules(limits))
+        _result(rule, frame, answers[rule.name]) for rule in (*PRESENT_RULES, *_rules(limits))
     ]
     return CheckReport(product_month.month, (*results, _surveyed(frame, answers["surveyed"])))
 
@@ -164,28 +170,21 @@ def _rules(limits: Limits) -> tuple[_Rule, ...]:
     )
 
 
-def _present_rules(limits: Limits) -> tuple[_Rule, ...]:
-    """Return the rules on columns that must have a value: a null passes every range."""
-    columns = ("minimum", "maximum", "mean")
-    return tuple(
-        _Rule(f"{column}-present", column, "error", None, None, f"The {column} cannot be told.")
-        for column in columns
-    )
-
-
 @lru_cache(maxsize=8)
 def _validation(limits: Limits) -> Any:
     """Return the validation of a summary frame, built once: building it takes longer than using."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations as gx
     from great_expectations import expectations as expect
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.expectations.metadata_types import FailureSeverity
 
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
     source = context.data_sources.add_pandas("months")
     batch = source.add_dataframe_asset("summary").add_batch_definition_whole_dataframe("month")
     suite = context.suites.add(gx.ExpectationSuite(name="month"))
-    for rule in _present_rules(limits):
+    for rule in PRESENT_RULES:
         suite.add_expectation(
             expect.ExpectColumnValuesToNotBeNull(column=rule.column, meta={"name": rule.name})
         )
@@ -195,14 +194,14 @@ def _validation(limits: Limits) -> Any:
                 column=rule.column,
                 min_value=rule.low,
                 max_value=rule.high,
-                severity="critical" if rule.severity == "error" else "warning",
+                severity=FailureSeverity("critical" if rule.severity == "error" else "warning"),
                 meta={"name": rule.name},
             )
         )
     suite.add_expectation(
         expect.ExpectColumnPairValuesAToBeGreaterThanB(
-            column_A="above_low",
-            column_B="below_high",
+            column_A="inside_survey",
+            column_B="not_below",
             or_equal=True,
             ignore_row_if="either_value_is_missing",
             meta={"name": "surveyed"},
@@ -216,10 +215,9 @@ def _validation(limits: Limits) -> Any:
 def _validate(frame: "pd.DataFrame", limits: Limits) -> dict[str, bool]:
     """Return whether each named expectation was met."""
     # Inside the surveyed range: the smaller of the two distances is not negative.
-    inside = np.minimum(
-        frame["mean"] - frame["surveyed_low"], frame["surveyed_high"] - frame["mean"]
-    )
-    frame = frame.assign(above_low=inside, below_high=np.where(inside.isna(), np.nan, 0.0))
+    above, below = frame["mean"] - frame["surveyed_low"], frame["surveyed_high"] - frame["mean"]
+    inside = above.where(above < below, below)
+    frame = frame.assign(inside_survey=inside, not_below=inside.where(inside.isna(), 0.0))
     answer = _validation(limits).run(batch_parameters={"dataframe": frame})
     return {
         result.expectation_config.meta["name"]: bool(result.success) for result in answer.results

@@ -368,7 +368,9 @@ def _stated_month(dataset: "xr.Dataset") -> Month:
         )
     try:
         decoded = xr.decode_cf(dataset[["time"]])["time"].values.ravel()[0]
-        return month(np.datetime64(decoded.isoformat() if hasattr(decoded, "isoformat") else decoded))
+        return month(
+            np.datetime64(decoded.isoformat() if hasattr(decoded, "isoformat") else decoded)
+        )
     except (ValueError, TypeError, OverflowError, AttributeError) as error:
         raise InvalidTimeError(
             "The time variable cannot be understood.",

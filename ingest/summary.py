@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 MINIMUM_YEARS = 4
 """Earlier years that a comparison with the calendar month needs."""
 
-# Survey means of the East China Sea shelf and their spread over surveys, by season (Guo et al. 2015,
-# Biogeosciences 12, 5495-5510): mmol m-2 d-1, positive out of the sea.
+# Survey means of the East China Sea shelf and their spread over surveys, by season (Guo et al.
+# 2015, Biogeosciences 12, 5495-5510): mmol m-2 d-1, positive out of the sea.
 _SURVEYED = {
     "winter": (-10.0, 2.0),
     "spring": (-11.7, 3.6),

@@ -86,8 +86,11 @@ def as_dataset(made: SyntheticMonth, sea: SyntheticSea) -> "xr.Dataset":
             "ocean": (
                 ("lat", "lon"),
                 sea.ocean.astype(np.int8),
-                {"long_name": "synthetic ocean mask", "flag_values": np.array([0, 1], np.int8),
-                 "flag_meanings": "land ocean"},
+                {
+                    "long_name": "synthetic ocean mask",
+                    "flag_values": np.array([0, 1], np.int8),
+                    "flag_meanings": "land ocean",
+                },
             ),
         },
         coords={
@@ -97,8 +100,8 @@ def as_dataset(made: SyntheticMonth, sea: SyntheticSea) -> "xr.Dataset":
         },
         attrs={
             "title": f"Synthetic sea-air CO2 flux, {first_day(made.month):%B %Y}",
-            "source": f"synthetic: made by tidenet from seed {sea.seed}, no observation of any kind",
-            "comment": "Synthetic. For demonstration and tests; it says nothing about the real sea.",
+            "source": f"synthetic: made by tidenet from seed {sea.seed}, not observed",
+            "comment": "Synthetic, for demonstration and tests; it says nothing about a real sea.",
             "Conventions": "CF-1.11",
         },
     )

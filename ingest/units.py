@@ -15,7 +15,9 @@ CO2_G_PER_MOL = 44.009
 
 # A year of a flux is 365.25 days, as in the products; a month has no fixed length.
 _DAYS_PER_YEAR = 365.25
-_TOKEN = re.compile(r"(?P<divide>/)?(?P<unit>[A-Za-zµμ]*?CO2|[A-Za-zµμ]+)(?:\^|\*\*)?(?P<power>[+-]?\d+)?")
+_TOKEN = re.compile(
+    r"(?P<divide>/)?(?P<unit>[A-Za-zµμ]*?CO2|[A-Za-zµμ]+)(?:\^|\*\*)?(?P<power>[+-]?\d+)?"
+)
 _CARRIERS = {"C": "carbon", "CO2": "co2"}
 _MASS = re.compile(r"(?P<prefix>[kmuµμTPG]?)g(?P<carrier>CO2|C)?")
 _NAMES = {"d": "day", "yr": "tide_year", "y": "tide_year", "a": "tide_year", "year": "tide_year"}
@@ -70,7 +72,7 @@ def _registry() -> "pint.UnitRegistry":
 
 
 def _parsed(text: str) -> "pint.Quantity":
-    """Return a unit text as a quantity: ``mmol m-2 d-1``, ``g C/m^2/day``, ``molC m**-2 yr**-1``."""
+    """Return a unit text (``mmol m-2 d-1``, ``g C/m^2/day``, ``molC m**-2 a-1``) as a quantity."""
     registry = _registry()
     quantity = registry.Quantity(1.0)
     cleaned = re.sub(r"\s*/\s*", " /", text.replace("·", " ").replace("(", " ").replace(")", " "))

@@ -7,7 +7,7 @@ and views choose which one counts.
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, insert, select
+from sqlalchemy import Connection, Engine, Row, case, func, insert, select
 
 from storage import tables as t
 from storage.archive_rows import (
@@ -26,6 +26,7 @@ from storage.archive_rows import (
 from storage.database import DatabaseRuleError, reading, transaction, without_credentials
 from storage.errors import TidenetError
 from storage.ledger_rows import CheckResult
+from storage.months import Month
 from storage.prediction_rows import (
     DimensionChangedError,
     InvalidRowsError,
@@ -35,7 +36,7 @@ from storage.prediction_rows import (
 )
 from storage.registry import require_model
 from storage.skill_queries import UnknownRegionError, skill_table, unscored, write_scores
-from storage.views import lineage
+from storage.views import latest_months, lineage, runs_current
 
 __all__ = [
     "QUANTILES",
@@ -55,6 +56,7 @@ __all__ = [
     "WrittenRun",
     "find_run",
     "last_run",
+    "latest_observed",
     "new_run_id",
     "run",
     "runs",
@@ -173,6 +175,43 @@ def runs(
         query = query.where(t.ForecastRun.issued_kind == issued_kind)
     with reading(engine) as connection:
         return tuple(_forecast_run(row) for row in connection.execute(query))
+
+
+def latest_observed(
+    engine: Engine, lead_months: int, valid_month: Month | None = None
+) -> tuple[str, Month] | None:
+    """Return the run and valid month of the latest forecast of a month that has been observed.
+
+    Parameters
+    ----------
+    engine
+        The archive database.
+    lead_months
+        The lead.
+    valid_month
+        Only this valid month; None for the latest that there is.
+
+    Returns
+    -------
+    tuple or None
+        Id of the run and valid month: of several runs a live one before a backfill before a
+        hindcast, and then the newest. None if there is no such forecast.
+    """
+    lead, runs = t.ForecastLead, runs_current.c
+    kinds = case({"live": 1, "backfill": 2}, value=runs.issued_kind, else_=3)
+    query = (
+        select(lead.run_id, lead.valid_month)
+        .join(runs_current, runs.run_id == lead.run_id)
+        .join(latest_months, latest_months.c.month == lead.valid_month)
+        .where(lead.lead_months == lead_months)
+        .order_by(lead.valid_month.desc(), kinds, runs.created_at.desc(), runs.run_id)
+        .limit(1)
+    )
+    if valid_month is not None:
+        query = query.where(lead.valid_month == valid_month)
+    with reading(engine) as connection:
+        row = connection.execute(query).one_or_none()
+    return None if row is None else (row.run_id, row.valid_month)
 
 
 def trace(engine: Engine, run_id: str, region: str, lead_months: int) -> Trace:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from storage.errors import TidenetError
@@ -58,7 +58,8 @@ def named_errors(engine: Engine) -> Iterator[None]:
 def _named(engine: Engine, original: BaseException, error: Exception) -> Exception:
     said = without_password(engine, str(original).strip().split("\n")[0])
     state = getattr(original, "sqlstate", None) or ""
-    if isinstance(error, IntegrityError) or state.startswith(("22", "23")):
+    kind = type(original).__name__
+    if kind in ("IntegrityError", "DataError") or state.startswith(("22", "23")):
         return DatabaseRuleError(
             "The database refused a row that breaks one of its rules.",
             found=said,
@@ -71,7 +72,7 @@ def _named(engine: Engine, original: BaseException, error: Exception) -> Excepti
             expected=f"revision {EXPECTED_REVISION}",
             remedy="Run `tidenet migrate`; rows are kept.",
         )
-    if state.startswith("42") or type(original).__name__ in ("ProgrammingError", "NotSupported"):
+    if state.startswith("42") or kind in ("ProgrammingError", "NotSupportedError"):
         return error
     return DatabaseUnavailableError(
         f"The database {safe_url(engine)} cannot be used.",

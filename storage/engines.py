@@ -115,7 +115,7 @@ def _retrying(attempts: int) -> Retrying:
 
 
 def _set_up_sqlite(connection: DBAPIConnection, _record: object) -> None:
-    # Transactions are begun in _begin_sqlite: the driver's own would leave DDL outside of them.
+    # Transactions are begun in _begin_sqlite, those of migrations too, and not by the driver.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys = ON")

@@ -169,5 +169,5 @@ def _encoding(array: xr.DataArray) -> dict[str, Any]:
         return {}
     lengths = array.shape[-2:]
     chunks = (1,) * (array.ndim - len(lengths)) + tuple(max(1, n) for n in lengths)
-    compressor = BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle")
+    compressor = BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle")
     return {"chunks": chunks, "compressors": [compressor]}

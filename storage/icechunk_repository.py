@@ -19,7 +19,7 @@ from tenacity import (
     Retrying,
     retry_if_exception_type,
     stop_after_attempt,
-    wait_exponential_jitter,
+    wait_random_exponential,
 )
 
 from storage.locations import Location, Patience, bounded, unavailable
@@ -288,7 +288,7 @@ def _with_retries(
     """Open with a limit for each try; only a remote place gets further tries."""
     attempts = Retrying(
         stop=stop_after_attempt(1 if location.is_local else patience.attempts),
-        wait=wait_exponential_jitter(initial=0.2, max=5),
+        wait=wait_random_exponential(multiplier=0.2, max=5),
         retry=retry_if_exception_type((icechunk.IcechunkError, TimeoutError)),
         reraise=True,
     )

@@ -118,9 +118,15 @@ def _upload(work: Path, location: Location, patience: Patience, marker: str) -> 
     files = [path for path in sorted(work.rglob("*")) if path.is_file() and path != work / marker]
     targets = [f"{location.path}/{path.relative_to(work).as_posix()}" for path in files]
     filesystem.put([str(path) for path in files], targets)
+    _put_marker(work, location, patience, marker)
+
+
+def _put_marker(work: Path, location: Location, patience: Patience, marker: str) -> None:
+    """Make the uploaded files count; refused where another writer was quicker."""
     try:
         last = (work / marker).read_bytes()
-        filesystem.pipe_file(f"{location.path}/{marker}", last, mode="create")
+        path = f"{location.path}/{marker}"
+        location.filesystem(patience).pipe_file(path, last, mode="create")
     except FileExistsError as error:
         raise _already(location) from error
 

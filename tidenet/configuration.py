@@ -45,13 +45,17 @@ class TideNetConfig(BaseModel):
         0.95, ge=0, lt=1, description="decay per step of the averaged weights that are kept"
     )
     amplitude_loss: float = Field(0.1, ge=0, description="weight of the amplitude image's error")
-    phase_loss: float = Field(0.02, ge=0, description="weight of the amplitude-weighted phase error")
+    phase_loss: float = Field(0.02, ge=0, description="weight of the phase error")
     refiner_loss: float = Field(0.1, ge=0, description="weight of the refiner's denoising error")
     validation_months: int = Field(
         24, ge=2, description="last months of the record, kept for validation"
     )
-    trend: bool = Field(
-        True, description="follow a linear trend, shrunk by how well the training months know it"
+    slow_months: int = Field(
+        12,
+        ge=0,
+        le=36,
+        description="months whose mean anomaly is remembered beside the last one; 0 for none, "
+        "so that an untrained network is exactly damped persistence",
     )
     n_patterns: int = Field(24, ge=1, description="error patterns that dress the ensemble")
 
@@ -65,6 +69,11 @@ class TideNetConfig(BaseModel):
     def window(self) -> int:
         """Months from the first input to the last target."""
         return self.n_history + self.n_leads
+
+    @property
+    def reach(self) -> int:
+        """Months of history that a forecast needs, the init month included."""
+        return max(self.n_history, self.slow_months)
 
     @classmethod
     def tiny(cls, **changes: object) -> Self:

@@ -1,15 +1,14 @@
-"""How fast anomalies fade and drift: lagged regression and a shrunken trend, cell by cell.
+"""How fast anomalies fade: lagged regression on the last month, and on the last year besides.
 
-Both are fitted on standardised anomalies of the training months and both are shrunk by how well
-they are known: the estimate of a cell counts in full only where the differences between cells are
-larger than the uncertainty of one (empirical Bayes).
+All is fitted on standardised anomalies of the training months. The damping of a cell is shrunk by
+how well it is known: it counts in full only where the differences between cells are larger than
+the uncertainty of one (empirical Bayes). The memory of the last year is the same for all cells.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from storage.months import Month
 from tidenet.climatology import AnomalySeries
 
 
@@ -54,53 +53,70 @@ def _shrink_to_mean(slope: np.ndarray, n: int, weight: np.ndarray) -> np.ndarray
 
 
 @dataclass(frozen=True)
-class Trend:
-    """A linear drift of the standardised anomaly.
+class SlowMemory:
+    """What the last month and the mean of the last year say together.
+
+    Month-to-month noise hides slow anomalies, such as a warm decade or a growing sink, in a single
+    month; the mean over a year shows them. A fitted linear trend would show them too, but it goes
+    on for ever where the record is short and slow swings look like trends.
 
     Parameters
     ----------
-    slope
-        float32 (lat, lon), standard deviations per month; 0 on land.
-    centre
-        Middle of the training period, in months since 1970-01, where the drift is zero.
+    now, year
+        Weights of the last anomaly and of the year's mean anomaly at each lead, 0 to 1, float32
+        (lead,).
     """
 
-    slope: np.ndarray
-    centre: float
+    now: np.ndarray
+    year: np.ndarray
 
-    def at(self, month: Month) -> np.ndarray:
-        """Return the drift in a month (lat, lon), standard deviations."""
-        return self.slope * np.float32(month.astype(int) - self.centre)
+    def departure(self, damping: np.ndarray, last: np.ndarray, year: np.ndarray) -> np.ndarray:
+        """Return what it adds to damped persistence (lead, lat, lon), standard deviations.
+
+        Parameters
+        ----------
+        damping
+            (lead, lat, lon).
+        last, year
+            Last anomaly and mean anomaly of the last year (lat, lon).
+        """
+        now, slow = self.now[:, None, None], self.year[:, None, None]
+        departure: np.ndarray = (now - damping) * last + slow * year
+        return departure
 
 
-def fit_trend(series: AnomalySeries, memory: np.ndarray) -> Trend:
-    """Fit a linear trend per cell, shrunk towards none.
+def fit_slow_memory(series: AnomalySeries, n_leads: int, n_months: int) -> SlowMemory:
+    """Regress later anomalies on the last one and on the mean of the last ``n_months``.
 
-    Parameters
-    ----------
-    series
-        Anomalies of the training period.
-    memory
-        Part of an anomaly left after one month (lat, lon). Months that remember each other are
-        fewer than they look, ``(1 + r) / (1 - r)`` times fewer, and the slope is known as much
-        worse.
+    One pair of weights per lead for all ocean cells, weighted by area; a pair with a negative
+    weight is replaced by the best single predictor.
     """
     record = series.record
-    time = np.arange(len(series)) - (len(series) - 1) / 2
-    product = np.zeros(record.grid.shape)
-    square = np.zeros(record.grid.shape)
-    for position, offset in enumerate(time):
-        anomaly = series[position]
-        product += offset * anomaly
-        square += np.square(anomaly)
-    ocean, weight = record.ocean, record.weight[record.ocean]
-    slope = product[ocean] / np.sum(time**2)
-    rest = square[ocean] / len(time) - slope**2 * np.mean(time**2)
-    r = np.clip(memory[ocean], 0.0, 0.95)
-    noise = np.maximum(rest, 0.0) / np.sum(time**2) * (1 + r) / (1 - r)
-    signal = np.average(slope**2 - noise, weights=weight)
-    shrunk = np.zeros(record.grid.shape, dtype=np.float32)
-    if signal > 0:
-        shrunk[ocean] = slope * signal / (signal + noise)
-    first = int(record.first_month.astype(int))
-    return Trend(shrunk, first + (len(time) - 1) / 2)
+    weight = record.weight[record.ocean]
+    moments = np.zeros((n_leads, 5))
+    recent: list[np.ndarray] = []
+    for position in range(len(series)):
+        recent = [*recent, series[position][record.ocean]][-n_months:]
+        if len(recent) < n_months:
+            continue
+        last, year = recent[-1], np.mean(recent, axis=0)
+        for lead in range(1, min(n_leads, len(series) - 1 - position) + 1):
+            later = series[position + lead][record.ocean]
+            pairs = (last * last, last * year, year * year, last * later, year * later)
+            moments[lead - 1] += [np.dot(weight, pair) for pair in pairs]
+    weights = np.array([_two_weights(*m) for m in moments], dtype=np.float32)
+    return SlowMemory(weights[:, 0], weights[:, 1])
+
+
+def _two_weights(xx: float, xm: float, mm: float, xy: float, my: float) -> tuple[float, float]:
+    """Solve a regression on two predictors with weights of 0 to 1 from its second moments."""
+    determinant = xx * mm - xm**2
+    if determinant > 1e-9 * xx * mm:
+        now, year = (mm * xy - xm * my) / determinant, (xx * my - xm * xy) / determinant
+        if now >= 0 and year >= 0:
+            return min(now, 1.0), min(year, 1.0)
+    gain_now = max(xy, 0.0) ** 2 / xx if xx > 0 else 0.0
+    gain_year = max(my, 0.0) ** 2 / mm if mm > 0 else 0.0
+    if gain_now >= gain_year:
+        return (min(max(xy, 0.0) / xx, 1.0) if xx > 0 else 0.0), 0.0
+    return 0.0, min(my / mm, 1.0)

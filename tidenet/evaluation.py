@@ -10,7 +10,7 @@ from tidenet.aggregates import quantile_fields, spread_fields
 from tidenet.climatology import MonthlyClimatology
 from tidenet.forecaster import Forecast, Forecaster
 from tidenet.record import FluxRecord
-from tidenet.skill import (
+from tidenet.scoring import (
     PredictedMonth,
     ReferenceMonth,
     SkillSums,

@@ -49,14 +49,17 @@ class Forecast:
 class Forecaster(Protocol):
     """Anything that forecasts the next months of a record."""
 
-    name: str
-    """Method name used in tables: ``tidenet``, ``climatology``, ``damped-persistence``, ..."""
+    @property
+    def name(self) -> str:
+        """Method name used in tables: ``tidenet``, ``climatology``, ``damped-persistence``, ..."""
 
-    n_history: int
-    """Months of history that it needs, the init month included."""
+    @property
+    def n_history(self) -> int:
+        """Months of history that it needs, the init month included."""
 
-    n_leads: int
-    """Lead months that it gives."""
+    @property
+    def n_leads(self) -> int:
+        """Lead months that it gives."""
 
     def forecast(
         self, record: FluxRecord, init_month: Month, *, n_members: int, rng: np.random.Generator

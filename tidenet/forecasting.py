@@ -9,11 +9,12 @@ import numpy as np
 from storage.months import Month, calendar_months
 from tidenet.climatology import MonthlyClimatology
 from tidenet.configuration import TideNetConfig
-from tidenet.damping import Trend
+from tidenet.damping import SlowMemory
 from tidenet.dressing import Dressing, dress
-from tidenet.forecaster import Forecast, Forecaster
+from tidenet.forecaster import Forecast
 from tidenet.identity import Domain, input_window
 from tidenet.record import FluxRecord
+from tidenet.references import Reference, rebuild
 from tidenet.working_grid import WorkingGrid
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ REFINER_BATCH = 8
 
 @dataclass(frozen=True)
 class LinearPart:
-    """Damped persistence and trend of the training period, on the record's own grid.
+    """The linear forecast of the training period, on the record's own grid.
 
     Parameters
     ----------
@@ -33,24 +34,27 @@ class LinearPart:
         Monthly means and standard deviations.
     damping
         Part of a standardised anomaly that is left at each lead (lead, lat, lon).
-    trend
-        Its drift.
+    slow
+        Memory of the last year; None for damped persistence alone.
     """
 
     climatology: MonthlyClimatology
     damping: np.ndarray
-    trend: Trend
+    slow: SlowMemory | None
 
-    def trend_departure(self, init_month: Month) -> np.ndarray:
-        """Return what damping around the trend adds to damped persistence (lead, lat, lon).
+    def anomaly(self, history: np.ndarray) -> np.ndarray:
+        """Return the forecast anomaly (lead, lat, lon), standard deviations.
 
-        With drift ``T``, the anomaly fades towards the drift and not towards zero:
-        ``T(valid) + a (z - T(init)) = a z + (T(valid) - a T(init))``.
+        Parameters
+        ----------
+        history
+            Standardised anomalies up to the init month (month, lat, lon); all of them make up the
+            mean of the last year.
         """
-        now = self.trend.at(init_month)
-        return np.stack(
-            [self.trend.at(init_month + k + 1) - a * now for k, a in enumerate(self.damping)]
-        )
+        damped: np.ndarray = self.damping * history[-1]
+        if self.slow is None:
+            return damped
+        return damped + self.slow.departure(self.damping, history[-1], history.mean(axis=0))
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,9 @@ class TideNetForecaster:
     """A trained TIDE-Net with all that it needs to forecast.
 
     The best estimate is damped persistence of the standardised anomaly on the record's own grid,
-    plus what a shrunken trend adds to it, plus the network's departure from it, made on the
-    working grid, interpolated, and followed as far as the validation block has shown it to help.
+    plus what the memory of the last year adds to it, plus the network's departure from both, made
+    on the working grid, interpolated, and followed as far as the validation block has shown it to
+    help.
     Members add errors like those seen before (`tidenet.dressing`); their local part is detail
     from the diffusion refiner.
 
@@ -70,7 +75,7 @@ class TideNetForecaster:
     domain
         Grid and ocean mask.
     linear
-        Damped persistence and trend of the whole training period.
+        Damped persistence and slow memory of the whole training period.
     network
         The trained network.
     follow
@@ -91,14 +96,14 @@ class TideNetForecaster:
     follow: np.ndarray
     dressing: Dressing
     detail_std: np.ndarray
-    references: dict[str, Forecaster]
+    references: dict[str, Reference]
 
     name = "tidenet"
 
     @property
     def n_history(self) -> int:
         """Months of history that it needs, the init month included."""
-        return self.config.n_history
+        return self.config.reach
 
     @property
     def n_leads(self) -> int:
@@ -133,18 +138,16 @@ class TideNetForecaster:
         fields = input_window(record, init_month, self.n_history)
         climatology, grid = self.climatology, self.working_grid
         months = init_month - np.arange(self.n_history)[::-1]
-        history = np.stack([climatology.standardise(f, m) for f, m in zip(fields, months)])
-        damped = self.linear.damping * history[-1]
-        departure, noise = self._run_network(
-            network_input(grid, history, damped, init_month), grid, n_members, rng
+        history = np.stack(
+            [climatology.standardise(f, m) for f, m in zip(fields, months, strict=True)]
         )
-        anomaly = damped
+        anomaly = self.linear.anomaly(history[-max(self.config.slow_months, 1) :])
+        x = network_input(grid, history[-self.config.n_history :], anomaly, init_month)
+        departure, noise = self._run_network(x, grid, n_members, rng)
         if self.follow.any():
             anomaly = anomaly + self.follow[:, None, None] * grid.refine(departure)
-        if self.config.trend:
-            anomaly = anomaly + self.linear.trend_departure(init_month)
         valid = [init_month + k for k in range(1, self.n_leads + 1)]
-        best = np.stack([climatology.restore(a, m) for a, m in zip(anomaly, valid)])
+        best = np.stack([climatology.restore(a, m) for a, m in zip(anomaly, valid, strict=True)])
         best = np.where(self.domain.ocean, best, np.nan).astype(np.float32)
         spread = [climatology.std_of(m) for m in valid]
         members = dress(best, spread, self.dressing, grid, noise, rng)
@@ -163,7 +166,7 @@ class TideNetForecaster:
         noise = rng.standard_normal((n_members, self.n_leads, *grid.shape), dtype=np.float32)
         self.network.eval()
         with torch.inference_mode():
-            output = self.network(x, torch.zeros_like(x.damped))
+            output = self.network(x, torch.zeros_like(x.linear))
             details = refined_details(self.network, output.conditions, torch.from_numpy(noise))
         around = details.numpy() - output.detail.numpy()
         return output.departure[0].numpy(), unit_details(around, self.detail_std, grid)
@@ -174,10 +177,11 @@ class TideNetForecaster:
             "climatology_mean": self.climatology.mean,
             "climatology_std": self.climatology.std,
             "damping": self.linear.damping,
-            "trend_slope": self.linear.trend.slope,
             "follow": self.follow,
             "detail_std": self.detail_std,
         }
+        if self.linear.slow is not None:
+            saved |= {"slow_now": self.linear.slow.now, "slow_year": self.linear.slow.year}
         saved |= {f"dressing_{name}": a for name, a in self.dressing.tensors().items()}
         for key, value in self.network.state_dict().items():
             saved[f"network.{key}"] = value.detach().cpu().numpy()
@@ -195,13 +199,12 @@ class TideNetForecaster:
             "n_history": self.n_history,
             "n_leads": self.n_leads,
             "config": self.config.model_dump(mode="json"),
-            "trend_centre": self.linear.trend.centre,
             "references": list(self.references),
         } | self.domain.describe()
 
 
 def network_input(
-    grid: WorkingGrid, history: np.ndarray, damped: np.ndarray, init_month: Month
+    grid: WorkingGrid, history: np.ndarray, linear: np.ndarray, init_month: Month
 ) -> "NetworkInput":
     """Return the network's input for one init month.
 
@@ -211,8 +214,8 @@ def network_input(
         The working grid.
     history
         Standardised anomalies (month, lat, lon), oldest first.
-    damped
-        Damped persistence (lead, lat, lon), standard deviations.
+    linear
+        Linear forecast (lead, lat, lon), standard deviations.
     init_month
         Last month of the history.
     """
@@ -222,8 +225,8 @@ def network_input(
 
     return NetworkInput(
         torch.from_numpy(grid.coarsen(history))[None],
-        torch.from_numpy(grid.coarsen(damped))[None],
-        torch.from_numpy(season(init_month, len(damped)))[None],
+        torch.from_numpy(grid.coarsen(linear))[None],
+        torch.from_numpy(season(init_month, len(linear)))[None],
     )
 
 
@@ -280,11 +283,12 @@ def rebuild_tidenet(
     import torch
 
     from tidenet.model.network import TideNet
-    from tidenet.references import rebuild
 
     config = TideNetConfig.model_validate(metadata["config"])
     climatology = MonthlyClimatology(tensors["climatology_mean"], tensors["climatology_std"])
-    trend = Trend(tensors["trend_slope"], float(metadata["trend_centre"]))
+    slow = None
+    if config.slow_months:
+        slow = SlowMemory(tensors["slow_now"], tensors["slow_year"])
     grid = WorkingGrid.fitting(domain.weight, config.working_cells)
     with torch.random.fork_rng(devices=[]):
         network = TideNet(config, torch.from_numpy(grid.mask))
@@ -299,7 +303,7 @@ def rebuild_tidenet(
     return TideNetForecaster(
         config,
         domain,
-        LinearPart(climatology, tensors["damping"], trend),
+        LinearPart(climatology, tensors["damping"], slow),
         network.eval(),
         tensors["follow"],
         Dressing(tensors["dressing_patterns"], tensors["dressing_local_std"]),

@@ -94,7 +94,10 @@ def input_window(record: FluxRecord, init_month: Month, n_history: int) -> np.nd
         months = init_month - (n_history - 1) + np.flatnonzero(missing)
         raise IncompleteFieldError(
             "An input field is not complete over the ocean.",
-            found=", ".join(f"{m}: {n} cells" for m, n in zip(months, missing[missing > 0])),
+            found=", ".join(
+                f"{month}: {count} cells"
+                for month, count in zip(months, missing[missing > 0], strict=True)
+            ),
             expected="a finite value on every ocean cell",
             remedy="Complete the month before it is used for forecasting.",
         )

@@ -86,7 +86,7 @@ def training_loss(
         Weights of the parts.
     """
     clean_target = torch.where(network.mask > 0, target, torch.zeros_like(target))
-    loss = masked_mean_square(x.damped + output.departure - target, weight)
+    loss = masked_mean_square(x.linear + output.departure - target, weight)
     loss = loss + config.amplitude_loss * masked_mean_square(
         output.amplitude_image - target, weight
     )

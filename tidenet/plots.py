@@ -95,7 +95,9 @@ def _draw_field(
         vmax=limit,
         interpolation="nearest",
     )
-    axis.contour(grid.lon, grid.lat, ocean.astype(float), levels=[0.5], colors="0.3", linewidths=0.6)
+    axis.contour(
+        grid.lon, grid.lat, ocean.astype(float), levels=[0.5], colors="0.3", linewidths=0.6
+    )
     axis.set_xlabel("Longitude (°E)", fontsize=9)
     axis.tick_params(labelsize=8)
     # One degree of longitude is shorter than one of latitude: keep shapes as on the ground.

@@ -6,17 +6,16 @@ All three are fitted on the training period only and give ensembles by the same 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from storage.grid import Grid
 from storage.months import Month
 from tidenet.climatology import AnomalySeries, MonthlyClimatology, fit_climatology
 from tidenet.damping import fit_damping
 from tidenet.dressing import Dressing, dress, fit_dressing, white_noise
 from tidenet.errors import NotEnoughMonthsError, TidenetError
-from tidenet.forecaster import Forecast, Forecaster
+from tidenet.forecaster import Forecast
 from tidenet.identity import Domain, input_window
 from tidenet.record import FluxRecord
 from tidenet.working_grid import WorkingGrid
@@ -36,7 +35,7 @@ class UnknownMethodError(TidenetError):
 
 
 @dataclass(frozen=True)
-class _Reference:
+class Reference:
     """What the references share.
 
     Parameters
@@ -56,8 +55,8 @@ class _Reference:
     n_leads: int
     dressing: Dressing | None
 
-    name: ClassVar[str] = ""
-    n_history: ClassVar[int] = 1
+    name = ""
+    n_history = 1
 
     def best(self, field: np.ndarray, init_month: Month, lead: int) -> np.ndarray:
         """Return the best estimate at one lead (lat, lon) from the last observed field."""
@@ -127,10 +126,10 @@ class _Reference:
 
 
 @dataclass(frozen=True)
-class Climatology(_Reference):
+class Climatology(Reference):
     """The calendar: the mean of the valid month in the training period."""
 
-    name: ClassVar[str] = "climatology"
+    name = "climatology"
 
     def best(self, field: np.ndarray, init_month: Month, lead: int) -> np.ndarray:  # noqa: ARG002
         """Return the mean of the valid month."""
@@ -138,10 +137,10 @@ class Climatology(_Reference):
 
 
 @dataclass(frozen=True)
-class Persistence(_Reference):
+class Persistence(Reference):
     """The last anomaly (mmol m-2 d-1) stays: valid month's mean plus the anomaly now."""
 
-    name: ClassVar[str] = "persistence"
+    name = "persistence"
 
     def best(self, field: np.ndarray, init_month: Month, lead: int) -> np.ndarray:
         """Return the valid month's mean plus the anomaly now."""
@@ -150,7 +149,7 @@ class Persistence(_Reference):
 
 
 @dataclass(frozen=True)
-class DampedPersistence(_Reference):
+class DampedPersistence(Reference):
     """The last standardised anomaly fades at each cell's own rate (`tidenet.damping`).
 
     Parameters
@@ -161,7 +160,7 @@ class DampedPersistence(_Reference):
 
     damping: np.ndarray
 
-    name: ClassVar[str] = "damped-persistence"
+    name = "damped-persistence"
 
     def best(self, field: np.ndarray, init_month: Month, lead: int) -> np.ndarray:
         """Return the valid month's mean plus what is left of the standardised anomaly."""
@@ -173,7 +172,7 @@ class DampedPersistence(_Reference):
         return super().own_tensors() | {"damping": self.damping}
 
 
-def fit_reference(method: str, record: FluxRecord, n_leads: int) -> Forecaster:
+def fit_reference(method: str, record: FluxRecord, n_leads: int) -> Reference:
     """Fit a reference forecast on a training record.
 
     Parameters
@@ -214,7 +213,7 @@ def fit_with_climatology(
     n_leads: int,
     climatology: MonthlyClimatology,
     damping: np.ndarray | None,
-) -> Forecaster:
+) -> Reference:
     """Fit a reference whose climatology and damping are known already.
 
     Raises
@@ -244,7 +243,7 @@ def rebuild(
     climatology: MonthlyClimatology,
     n_leads: int,
     own_tensors: Mapping[str, np.ndarray],
-) -> Forecaster:
+) -> Reference:
     """Rebuild a reference from its own tensors."""
     dressing = Dressing(own_tensors["dressing_patterns"], own_tensors["dressing_local_std"])
     return _make(method, domain, climatology, n_leads, dressing, own_tensors.get("damping"))
@@ -257,7 +256,7 @@ def _make(
     n_leads: int,
     dressing: Dressing | None,
     damping: np.ndarray | None,
-) -> _Reference:
+) -> Reference:
     if method == "damped-persistence":
         assert damping is not None
         return DampedPersistence(domain, climatology, n_leads, dressing, damping)

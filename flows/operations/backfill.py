@@ -2,7 +2,7 @@
 
 from flows.operations.forecast import InSampleError, MadeForecast, current_champion, make_run
 from flows.operations.train import load_model
-from flows.operations.workspace import Progress, Workspace, flux_record, no_progress
+from flows.operations.workspace import Progress, Workspace, no_progress
 from storage.months import Month, month_range
 from storage.registry import ModelVersion
 
@@ -38,7 +38,7 @@ def backfill(
     model = current_champion(workspace, store.grid.name)
     refuse_in_sample(model, first)
     init_months = month_range(first, last)
-    forecaster = load_model(workspace, model, flux_record(store, first, first))
+    forecaster = load_model(workspace, model, store.grid, store.ocean)
     made = []
     for done, init_month in enumerate(init_months, start=1):
         made.append(

@@ -19,7 +19,6 @@ from storage.registry import ModelVersion, champion
 
 if TYPE_CHECKING:
     from storage.carbon_ecs import CarbonEcs
-
     from tidenet.forecaster import Forecast
     from tidenet.forecasting import TideNetForecaster
     from tidenet.record import FluxRecord
@@ -172,11 +171,13 @@ def make_run(
         return MadeForecast(existing.id, init_month, model.version, created=False)
     started = time.monotonic()
     run_id = new_run_id()
-    record = _input(store, model, init_month)
-    forecaster = forecaster or load_model(workspace, model, record)
+    forecaster = forecaster or load_model(workspace, model, store.grid, store.ocean)
+    record = _input(store, forecaster.n_history, init_month)
     predicted, references = predict(forecaster, record, issue)
-    fields = gridded_fields(predicted, references, forecaster.climatology.std)
-    stored = write_fields(f"{settings.predictions_url}/{init_month}/{run_id}.zarr", fields)
+    dataset = gridded_fields(predicted, references, forecaster.climatology.std)
+    stored = write_fields(
+        f"{settings.predictions_url}/{init_month}/{run_id}.zarr", dataset, workspace.patience
+    )
     run = ForecastRun(
         id=run_id,
         init_month=init_month,
@@ -226,9 +227,8 @@ def predict(
     return predicted, beside
 
 
-def _input(store: "CarbonEcs", model: ModelVersion, init_month: Month) -> "FluxRecord":
+def _input(store: "CarbonEcs", n_history: int, init_month: Month) -> "FluxRecord":
     """Return the months that the model needs, none after the init month: the input cut-off."""
-    n_history = int(model.config["n_history"])
     first = max(store.months()[0], init_month - (n_history - 1))
     return flux_record(store, first, init_month)
 

@@ -1,34 +1,37 @@
 """Look for product files; check, complete and commit them, one month a transaction.
 
-The order makes a kill at any point harmless. A month is first committed to the record, then written
-to the ledger. If the process dies in between, the next run reads the same file, finds that the record
-holds just this content, commits nothing and writes the missing ledger row.
+The order makes a kill at any point harmless. A month is first committed to the record, then
+written to the ledger. If the process dies in between, the next run reads the same file, finds that
+the record holds just this content, commits nothing and writes the missing ledger row.
 """
 
+import dataclasses
 import enum
 import getpass
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from flows.operations.quarantine import put_into_quarantine
 from flows.operations.workspace import Progress, Workspace, no_progress
 from storage import ledger
 from storage.errors import TidenetError
-from storage.flux_month import Quality, SourceFile
+from storage.flux_month import SourceFile
 from storage.months import Month
+from storage.months import month as parse_month
+from storage.record_errors import GapError
 
 if TYPE_CHECKING:
-    from ingest.quality import CheckReport
+    from ingest.errors import RefusedFileError
+    from ingest.quality import CheckReport, CheckResult
     from ingest.reader import ProductMonth
     from ingest.sources import FetchedFile, ProductFile
     from ingest.specification import ProductSpecification
-    from storage.carbon_ecs import CarbonEcs, Commit
+    from storage.carbon_ecs import CarbonEcs
 
 
 class Outcome(enum.StrEnum):
@@ -78,6 +81,10 @@ class IngestedFile:
     outcome: Outcome
     message: str = ""
     snapshot_id: str | None = None
+
+
+class ImplausibleMonthError(TidenetError):
+    """A month failed statistical checks."""
 
 
 class NothingToAcceptError(TidenetError):
@@ -131,16 +138,12 @@ def ingest(
         attempts=settings.attempts,
     )
     chosen = _choose(listing.files, months, acceptance, settings.landing_url)
-    ambiguous = {m for m, n in Counter(file.month for file in listing.files).items() if n > 1}
-    intake = Intake(workspace, specification, listing.files)
     done: list[IngestedFile] = []
     with tempfile.TemporaryDirectory(prefix="tidenet-ingest-") as folder:
+        intake = Intake(workspace, specification, listing.files, Path(folder))
         for file in chosen:
-            ingested = intake.take(
-                file, Path(folder), acceptance, ambiguous=file.month in ambiguous
-            )
-            done.append(ingested)
-            progress(len(done), len(chosen), f"{file.month} {ingested.outcome}")
+            done.append(intake.take(file, acceptance))
+            progress(len(done), len(chosen), f"{file.month} {done[-1].outcome}")
     return done
 
 
@@ -159,56 +162,277 @@ def _choose(
             "The file to be accepted is not in the landing zone.",
             found=f"{len(chosen)} other files in {landing}",
             expected=acceptance.file_name,
-            remedy="Give the name as tidenet status shows it, and put the file back if it was removed.",
+            remedy="Give the name as tidenet status shows it; put the file back if it is gone.",
         )
     return named
 
 
 class Intake:
-    """Takes files of one product into the record, one at a time."""
+    """Takes files of one product into the record, one at a time.
+
+    Parameters
+    ----------
+    workspace
+        Settings, archive and clock.
+    specification
+        The product.
+    files
+        Every file of the product in the landing zone.
+    folder
+        Where downloads go.
+    """
 
     def __init__(
         self,
         workspace: Workspace,
         specification: "ProductSpecification",
         files: "Sequence[ProductFile]",
+        folder: Path,
     ) -> None:
         self.workspace = workspace
         self.specification = specification
         self.files = files
-        self._record: CarbonEcs | None = None
+        self.folder = folder
+        counts = Counter(file.month for file in files)
+        self._ambiguous = {month for month, n in counts.items() if n > 1}
 
-    def take(
-        self,
-        file: "ProductFile",
-        folder: Path,
-        acceptance: Acceptance | None,
-        *,
-        ambiguous: bool,
-    ) -> IngestedFile:
-        """Fetch one file and commit it, or put it into quarantine, or let it wait."""
-        from ingest.sources import fetch
-
+    def take(self, file: "ProductFile", acceptance: Acceptance | None) -> IngestedFile:
+        """Commit a file's month, or put the file into quarantine, or let it wait."""
         from ingest.errors import RefusedFileError
 
-        settings, engine = self.workspace.settings, self.workspace.engine
-        fetched = fetch(file, folder, timeout_s=settings.timeout_s, attempts=settings.attempts)
+        engine = self.workspace.engine
+        fetched = self._fetch(file)
         seen = self._seen(fetched)
-        known = ledger.status_of(engine, seen.product, seen.sha256, file_name=seen.file_name)
         current = ledger.latest_revision(engine, file.month)
         if current is not None and current.sha256 == seen.sha256:
-            snapshot = current.committed.snapshot_id
-            return IngestedFile(file.file_name, file.month, Outcome.UNCHANGED, snapshot_id=snapshot)
+            snapshot_id = current.committed.snapshot_id
+            return IngestedFile(
+                file.file_name, file.month, Outcome.UNCHANGED, snapshot_id=snapshot_id
+            )
+        known = ledger.status_of(engine, seen.product, seen.sha256, file_name=seen.file_name)
         if known is not None and known.status == "quarantined" and acceptance is None:
-            message = f"{known.message} {known.remedy}".strip()
+            message = f"{known.message} What to do: {known.remedy}"
             return IngestedFile(file.file_name, file.month, Outcome.QUARANTINED, message)
         try:
-            if ambiguous:
-                raise self._ambiguous(file)
+            if file.month in self._ambiguous:
+                raise self._duplicate(file)
             product_month = self._read(fetched)
-            report = self._check(product_month)
-            if not _may_pass(report, acceptance):
-                return self._quarantine(fetched, seen, report.results, _failures(report))
-            return self._commit(fetched, seen, product_month, report, acceptance)
+            self._refuse_too_early(file)
+            return self._check_and_commit(fetched, seen, product_month, acceptance)
         except RefusedFileError as error:
-            return self._quarantine(fetched, seen, [_as_check(error)], str(error), error.remedy)
+            return self._quarantine(fetched, seen, (_as_check(error),), error)
+        except GapError as error:
+            return self._wait(seen, error)
+
+    @cached_property
+    def record(self) -> "CarbonEcs":
+        """The record, begun with the product's grid and ocean mask where there is none."""
+        from ingest.mask import ocean_mask
+        from storage.carbon_ecs import CarbonEcs
+        from storage.record_template import RecordTemplate
+
+        url, patience = self.workspace.settings.record_url, self.workspace.patience
+        if CarbonEcs.exists(url, patience):
+            return CarbonEcs.open(url, patience=patience)
+        mask = self.specification.mask
+        first = self.files[: 1 if mask.variable else mask.first_months]
+        ocean = ocean_mask(mask, [self._read(self._fetch(file)) for file in first])
+        template = RecordTemplate(self.specification.target_grid, ocean)
+        return CarbonEcs.open_or_create(url, template, patience)
+
+    # --- steps --------------------------------------------------------------------------------
+
+    def _fetch(self, file: "ProductFile") -> "FetchedFile":
+        from ingest.sources import fetch
+
+        settings = self.workspace.settings
+        return fetch(file, self.folder, timeout_s=settings.timeout_s, attempts=settings.attempts)
+
+    def _read(self, fetched: "FetchedFile") -> "ProductMonth":
+        from ingest.reader import read_product_file
+
+        return read_product_file(
+            fetched.path,
+            self.specification,
+            file_name=fetched.file.file_name,
+            now=self.workspace.now(),
+        )
+
+    def _check_and_commit(
+        self,
+        fetched: "FetchedFile",
+        seen: ledger.FileSeen,
+        product_month: "ProductMonth",
+        acceptance: Acceptance | None,
+    ) -> IngestedFile:
+        from ingest.complete import complete_month
+        from ingest.quality import check_month
+
+        record = self.record
+        _refuse_other_grid(record, product_month)
+        earlier = record.same_calendar_month(product_month.month)
+        report = check_month(product_month, self.specification.limits, record.ocean, earlier)
+        checks = tuple(_as_ledger_check(result) for result in report.results)
+        if report.outcome == "reject" or (report.outcome == "warn" and acceptance is None):
+            return self._quarantine(fetched, seen, checks, _refusal(report))
+        completion = complete_month(
+            product_month,
+            record.ocean,
+            earlier,
+            observed_uncertainty=self.specification.uncertainty,
+            source=SourceFile(seen.product, seen.url, seen.sha256),
+        )
+        commit = record.commit_month(completion.month)
+        committed = ledger.MonthCommitted(
+            month=product_month.month,
+            revision=commit.revision,
+            snapshot_id=commit.snapshot_id,
+            content_hash=commit.content_hash,
+            n_ocean=int(record.ocean.sum()),
+            n_observed=completion.n_observed,
+            n_completed=completion.n_completed,
+            committed_at=self.workspace.now(),
+        )
+        ledger.record_accepted(
+            self.workspace.engine,
+            seen,
+            (*checks, _spike_check(completion.n_spikes)),
+            committed,
+            self._signed(acceptance),
+        )
+        outcome = Outcome.COMMITTED if commit.revision == 1 else Outcome.REVISED
+        return IngestedFile(
+            seen.file_name, product_month.month, outcome, snapshot_id=commit.snapshot_id
+        )
+
+    def _quarantine(
+        self,
+        fetched: "FetchedFile",
+        seen: ledger.FileSeen,
+        checks: tuple[ledger.CheckResult, ...],
+        error: TidenetError,
+    ) -> IngestedFile:
+        url = put_into_quarantine(
+            self.workspace.settings.quarantine_url,
+            fetched.path,
+            seen,
+            checks,
+            str(error),
+            self.workspace.patience,
+        )
+        message = TidenetError(error.message, found=error.found, expected=error.expected)
+        ledger.record_refused(
+            self.workspace.engine,
+            seen,
+            "quarantined",
+            checks,
+            message=str(message),
+            remedy=error.remedy,
+            quarantine_url=url,
+        )
+        return IngestedFile(seen.file_name, fetched.file.month, Outcome.QUARANTINED, str(error))
+
+    def _wait(self, seen: ledger.FileSeen, error: TidenetError) -> IngestedFile:
+        """Let a good file wait: it is looked at again each time, and quarantined by nothing."""
+        message = TidenetError(error.message, found=error.found, expected=error.expected)
+        ledger.record_refused(
+            self.workspace.engine, seen, "waiting", (), message=str(message), remedy=error.remedy
+        )
+        assert seen.month is not None
+        return IngestedFile(seen.file_name, seen.month, Outcome.WAITING, str(error))
+
+    def _seen(self, fetched: "FetchedFile") -> ledger.FileSeen:
+        return ledger.FileSeen(
+            product=self.specification.name,
+            url=fetched.file.url,
+            file_name=fetched.file.file_name,
+            size_bytes=fetched.size_bytes,
+            sha256=fetched.sha256,
+            month=fetched.file.month,
+            seen_at=self.workspace.now(),
+        )
+
+    def _signed(self, acceptance: Acceptance | None) -> ledger.Acceptance | None:
+        if acceptance is None:
+            return None
+        return ledger.Acceptance(acceptance.reason, getpass.getuser(), self.workspace.now())
+
+    def _duplicate(self, file: "ProductFile") -> TidenetError:
+        from ingest.errors import DuplicateMonthError
+
+        names = [other.url for other in self.files if other.month == file.month]
+        return DuplicateMonthError(
+            f"Several files claim to be {file.month}.",
+            found=", ".join(names),
+            expected="one file a month",
+            remedy="Leave the right one in the landing zone and take the others away.",
+        )
+
+    def _refuse_too_early(self, file: "ProductFile") -> None:
+        from ingest.errors import TooEarlyError
+
+        start = self.specification.start
+        if start is not None and file.month < parse_month(start):
+            raise TooEarlyError(
+                f"{file.month} lies before the product's first month.",
+                found=str(file.month),
+                expected=f"{start} or later",
+                remedy="Correct 'start' in the specification if the record is to begin earlier.",
+            )
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def _refuse_other_grid(record: "CarbonEcs", product_month: "ProductMonth") -> None:
+    """Refuse a product on another grid than the record's before anything is compared by cells."""
+    from storage.carbon_ecs import RecordMismatchError
+
+    if product_month.grid != record.grid:
+        raise RecordMismatchError(
+            "The product is on another grid than the record.",
+            found=f"{product_month.grid}",
+            expected=f"{record.grid}",
+            remedy="Ingest it into a record of its own: set TIDENET_HOME or TIDENET_RECORD.",
+        )
+
+
+def _as_check(error: "RefusedFileError") -> ledger.CheckResult:
+    return ledger.CheckResult(
+        name=error.check,
+        kind="structural",
+        severity="error",
+        passed=False,
+        found=error.found,
+        expected=error.expected,
+        message=error.message,
+    )
+
+
+def _as_ledger_check(result: "CheckResult") -> ledger.CheckResult:
+    return ledger.CheckResult(**dataclasses.asdict(result))
+
+
+def _spike_check(n_spikes: int) -> ledger.CheckResult:
+    return ledger.CheckResult(
+        name="spikes",
+        kind="statistical",
+        severity="warning",
+        passed=True,
+        found=f"{n_spikes} isolated cells removed and completed",
+    )
+
+
+def _refusal(report: "CheckReport") -> TidenetError:
+    """Return what is wrong with a month that failed checks, as a named error."""
+    failures = report.failures
+    if report.outcome == "reject":
+        remedy = "Look at the file; ask the provider for a corrected one."
+    else:
+        remedy = 'If it is right all the same: tidenet ingest --accept FILE --reason "...".'
+    return ImplausibleMonthError(
+        " ".join(dict.fromkeys(failure.message for failure in failures)),
+        found="; ".join(f"{failure.name} {failure.found}" for failure in failures),
+        expected="; ".join(f"{failure.name} {failure.expected}" for failure in failures),
+        remedy=remedy,
+    )

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from flows.operations.workspace import Workspace
+from storage.archive import latest_observed
 from storage.archive import run as archived_run
 from storage.errors import TidenetError
 from storage.flux_month import Quality
-from storage.ledger import latest_revision
 from storage.months import Month
 
 
@@ -40,12 +40,18 @@ def draw_month(
         If the archive holds no such forecast, or the month has not been observed.
     """
     from storage.gridded import read_run
-
     from tidenet.plots import forecast_map
 
-    run_id, month = _find(workspace, valid_month, lead)
+    found = latest_observed(workspace.engine, lead, valid_month)
+    if found is None:
+        raise NothingToDrawError(
+            "The archive holds no such forecast of an observed month.",
+            expected=f"lead {lead}, valid in {valid_month or 'any observed month'}",
+            remedy="Make hindcasts (tidenet backfill), or choose another month or lead.",
+        )
+    run_id, month = found
     run = archived_run(workspace.engine, run_id)
-    fields = read_run(run.fields_url)
+    fields = read_run(run.fields_url, workspace.patience)
     store = workspace.record()
     observed = store.read_month(month)
     figure = forecast_map(

@@ -1,5 +1,6 @@
 """Refused files: a copy of the bytes beside a report that says why, kept until somebody looks."""
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -45,8 +46,6 @@ def put_into_quarantine(
         shutil.copyfile(file, folder / seen.file_name)
         (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n")
 
-    try:
+    with contextlib.suppress(AlreadyPublishedError):  # the same bytes were refused before
         publish(location, patience, fill, REPORT)
-    except AlreadyPublishedError:
-        pass  # the same bytes were refused before
     return location.url

@@ -7,9 +7,8 @@ storage does not.
 import datetime as dt
 from dataclasses import dataclass
 
-from ingest.specification import load_product
-
 from flows.operations.workspace import Workspace
+from ingest.specification import load_product
 from storage.archive import ForecastRun, last_run, skill_table
 from storage.archive_rows import SkillRow
 from storage.ledger import FileStatus, latest_months, open_quarantine, open_waiting

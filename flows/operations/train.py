@@ -21,8 +21,10 @@ from storage.registry import (
 )
 
 if TYPE_CHECKING:
+    from storage.grid import Grid
     from tidenet.configuration import TideNetConfig
     from tidenet.forecaster import Forecaster
+    from tidenet.forecasting import TideNetForecaster
     from tidenet.record import FluxRecord
     from tidenet.training import TrainingProgress
 
@@ -84,7 +86,6 @@ def train(
         Called with epoch, number of epochs and the losses.
     """
     from storage.weights import save_model
-
     from tidenet.configuration import TideNetConfig
     from tidenet.training import train as train_network
 
@@ -101,6 +102,7 @@ def train(
         f"tidenet-{str(record.last_month).replace('-', '')}",
         forecaster.tensors(),
         forecaster.metadata(),
+        workspace.patience,
     )
     version = ModelVersion(
         version=stored.version,
@@ -173,7 +175,7 @@ def _report(progress: Progress) -> "Callable[[TrainingProgress], None]":
 
 def _compare_with_champion(
     workspace: Workspace,
-    challenger: "Forecaster",
+    challenger: "TideNetForecaster",
     record: "FluxRecord",
     validation: np.ndarray,
     seed: int,
@@ -183,17 +185,16 @@ def _compare_with_champion(
     The champion may have learned from some of these months, which can only favour it: the
     comparison errs towards keeping what is in service.
     """
-    from tidenet.forecasting import TideNetForecaster
-    from tidenet.skill import add_up, evaluate, scores
+    from tidenet.evaluation import evaluate
+    from tidenet.skill import add_up, scores
 
-    assert isinstance(challenger, TideNetForecaster)
     current = champion(workspace.engine, record.grid.name)
     candidates: dict[str, Forecaster] = {
         "challenger": challenger,
         "damped-persistence": challenger.references["damped-persistence"],
     }
     if current is not None:
-        candidates["champion"] = load_model(workspace, current, record)
+        candidates["champion"] = load_model(workspace, current, record.grid, record.ocean)
     first, last = validation[0] - 1, validation[-1] - challenger.n_leads
     first = max(first, record.first_month + challenger.n_history - 1)
     init_months = list(np.arange(first, last + 1))
@@ -231,8 +232,10 @@ def _decide(numbers: dict[str, Any]) -> tuple[bool, str]:
     return False, f"Not promoted: RMSE {ours:.3f} against {theirs:.3f} of {name} {block}."
 
 
-def load_model(workspace: Workspace, version: ModelVersion, record: "FluxRecord") -> "Forecaster":
-    """Load a registered model for the grid and mask of a record.
+def load_model(
+    workspace: Workspace, version: ModelVersion, grid: "Grid", ocean: np.ndarray
+) -> "TideNetForecaster":
+    """Load a registered TIDE-Net for a grid and its ocean mask.
 
     Raises
     ------
@@ -242,8 +245,12 @@ def load_model(workspace: Workspace, version: ModelVersion, record: "FluxRecord"
         If it belongs to another grid or mask.
     """
     from storage.weights import load_model as load_weights
-
+    from tidenet.forecasting import TideNetForecaster
     from tidenet.loading import load_forecaster
 
-    tensors, metadata = load_weights(version.weights_url, version.weights_sha256)
-    return load_forecaster(tensors, metadata, record.grid, record.ocean)
+    tensors, metadata = load_weights(
+        version.weights_url, version.weights_sha256, workspace.patience
+    )
+    forecaster = load_forecaster(tensors, metadata, grid, ocean)
+    assert isinstance(forecaster, TideNetForecaster)  # the registry holds no other method
+    return forecaster

@@ -55,7 +55,6 @@ def verify(workspace: Workspace, *, progress: Progress = no_progress) -> Verifie
 def _score(workspace: Workspace, items: list[Unscored]) -> Iterator[ScoreRow]:
     """Yield the score rows of runs that are all valid in one month."""
     from storage.gridded import read_run
-
     from storage.regions import region_masks
     from tidenet.skill import score_month
 
@@ -63,7 +62,9 @@ def _score(workspace: Workspace, items: list[Unscored]) -> Iterator[ScoreRow]:
     observed = store.read_month(items[0].valid_month)
     masks = region_masks(store.grid, store.ocean)
     for item in items:
-        predicted, reference = at_lead(read_run(item.fields_url), item.lead_months)
+        predicted, reference = at_lead(
+            read_run(item.fields_url, workspace.patience), item.lead_months
+        )
         sums = score_month(
             predicted,
             reference,

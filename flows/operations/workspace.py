@@ -16,8 +16,9 @@ from storage.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-    from storage.carbon_ecs import CarbonEcs
 
+    from storage.carbon_ecs import CarbonEcs
+    from storage.locations import Patience
     from tidenet.record import FluxRecord
 
 Progress = Callable[[int, int, str], None]

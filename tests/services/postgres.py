@@ -23,9 +23,10 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -80,11 +81,12 @@ class PostgresServer:
         """Connect as its owner, outside of transactions."""
         return psycopg.connect(self.url(), autocommit=True, connect_timeout=10)
 
-    def new_database(self) -> str:
-        """Create an empty database and return its URL."""
+    def new_database(self, template: str = "template1") -> str:
+        """Create a database, empty or a copy of the one at a URL, and return its URL."""
         name = f"test_{secrets.token_hex(6)}"
+        names = [sql.Identifier(name), sql.Identifier(template.rpartition("/")[2])]
         with self.admin() as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
@@ -204,9 +206,9 @@ def _reachable(programs: Path, folder: Path) -> Path:
     return copy / programs.name
 
 
-def _as_user() -> dict[str, object]:
+def _as_user() -> dict[str, Any]:
     """Return subprocess arguments that drop root's rights, where there are any."""
-    options: dict[str, object] = {"cwd": "/", "stdin": subprocess.DEVNULL}
+    options: dict[str, Any] = {"cwd": "/", "stdin": subprocess.DEVNULL}
     if os.geteuid() == 0:
         user = _unprivileged()
         options |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
@@ -300,13 +302,56 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres_url"))
 
 
-@pytest.fixture
-def archive(database_url: str) -> Iterator[Engine]:
+class Archives:
+    """Makes archives with tables and no rows, as copies of one that was migrated once."""
+
+    def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
+        self._request = request
+        self._folder = folder
+        self._templates: dict[str, str] = {}
+
+    @contextlib.contextmanager
+    def new(self, kind: str, folder: Path) -> Iterator[Engine]:
+        """Make an archive (in a folder, if SQLite), and remove it afterwards (if PostgreSQL)."""
+        if kind == "sqlite":
+            template = self._folder / "archive.db"
+            self._template(kind, lambda: f"sqlite:///{template}")
+            shutil.copy(template, folder / "archive.db")
+            with self._opened(f"sqlite:///{folder}/archive.db") as engine:
+                yield engine
+            return
+        server: PostgresServer = self._request.getfixturevalue("postgres_server")
+        url = server.new_database(self._template(kind, server.new_database))
+        with self._opened(url) as engine:
+            yield engine
+        server.drop_database(url)
+
+    def _template(self, kind: str, make: Callable[[], str]) -> str:
+        if kind not in self._templates:
+            url = make()
+            with self._opened(url) as engine:
+                migrate(engine)
+            self._templates[kind] = url
+        return self._templates[kind]
+
+    @contextlib.contextmanager
+    def _opened(self, url: str) -> Iterator[Engine]:
+        engine = connect(url, timeout_s=20)
+        yield engine
+        engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def archives(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Archives:
+    """Where tests get archives from."""
+    return Archives(request, tmp_path_factory.mktemp("archives"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def archive(request: pytest.FixtureRequest, tmp_path: Path, archives: Archives) -> Iterator[Engine]:
     """Engine of an archive with tables and no rows: the test runs once on each kind."""
-    engine = connect(database_url, timeout_s=20)
-    migrate(engine)
-    yield engine
-    engine.dispose()
+    with archives.new(request.param, tmp_path) as engine:
+        yield engine
 
 
 @pytest.fixture

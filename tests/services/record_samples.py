@@ -25,7 +25,7 @@ def tiny_template(**attributes: str) -> RecordTemplate:
 
 def tiny_month(index: int = 0, seed: int | None = None) -> FluxMonth:
     """Month number ``index`` from 2018-01; another seed gives other content."""
-    rng = np.random.default_rng(index if seed is None else seed)
+    rng = np.random.default_rng(abs(index) if seed is None else seed)
     ocean = tiny_ocean()
     observed = ocean & (rng.random(TINY.shape) < 0.8)
     quality = np.where(observed, Quality.OBSERVED, np.where(ocean, Quality.COMPLETED, 0))

@@ -206,6 +206,32 @@ def test_a_cell_with_another_ocean_area_is_refused(archive: Engine, revision_id:
         runs.write_run(archive, forecast_run(revision_id), regional_rows(), halved)
 
 
+def test_a_cell_that_is_given_twice_is_refused(archive: Engine, revision_id: int) -> None:
+    before = row_counts(archive)
+    twice = dataclasses.replace(cell_rows(), index=np.array([*range(29), 0]))
+    with pytest.raises((DatabaseRuleError, runs.DimensionChangedError)):
+        runs.write_run(archive, forecast_run(revision_id), regional_rows(), twice)
+    same_area = dataclasses.replace(twice, area_m2=np.full(30, 1e9))
+    with pytest.raises(DatabaseRuleError):
+        runs.write_run(archive, forecast_run(revision_id), regional_rows(), same_area)
+    assert row_counts(archive) == before
+
+
+def test_the_latest_observed_forecast_is_found(archive: Engine) -> None:
+    run_id, revision_id = fill(archive)
+    assert runs.latest_observed(archive, 1) == (run_id, month("2018-02"))
+    assert runs.latest_observed(archive, 2) is None, "its month has not been observed"
+    assert runs.latest_observed(archive, 1, month("2018-03")) is None
+    hindcast = forecast_run(revision_id, issued_kind="hindcast", created_at=later(1))
+    rerun = forecast_run(revision_id, created_at=later(2))
+    runs.write_run(archive, hindcast, regional_rows())
+    assert runs.latest_observed(archive, 1) == (run_id, month("2018-02"))
+    runs.write_run(archive, rerun, regional_rows())
+    accept(archive, "2018-03")
+    assert runs.latest_observed(archive, 1) == (rerun.id, month("2018-02"))
+    assert runs.latest_observed(archive, 2, month("2018-03")) == (rerun.id, month("2018-03"))
+
+
 def test_an_unknown_run_is_named(archive: Engine) -> None:
     with pytest.raises(runs.UnknownRunError, match="nowhere"):
         runs.run(archive, "nowhere")

@@ -21,16 +21,16 @@ def record(tmp_path) -> CarbonEcs:
 
 def refusal(record: CarbonEcs, month: FluxMonth) -> str:
     """Return why a month is refused, after making sure that nothing was written."""
-    before = record.history()
+    before = CarbonEcs.open(record.url).history()
     with pytest.raises(RecordMismatchError) as error:
         record.commit_month(month)
     assert CarbonEcs.open(record.url).history() == before
     return str(error.value)
 
 
-def changed(month: FluxMonth, **functions) -> FluxMonth:
+def changed(month: FluxMonth, **changes) -> FluxMonth:
     return replace(
-        month, **{name: change(getattr(month, name)) for name, change in functions.items()}
+        month, **{name: change(getattr(month, name)) for name, change in changes.items()}
     )
 
 

@@ -34,6 +34,7 @@ from storage.database import (
     transaction,
     without_credentials,
 )
+from storage.database_errors import named_errors
 from storage.engines import _add_square_root
 
 PASSWORD = "s3cret-word"
@@ -207,6 +208,14 @@ def test_a_url_that_names_no_usable_database_is_refused(url: str) -> None:
     with pytest.raises(InvalidDatabaseUrlError, match="TIDENET_DATABASE") as caught:
         connect(url)
     assert PASSWORD not in str(caught.value)
+
+
+def test_a_driver_that_tells_the_password_is_not_quoted(tmp_path: Path) -> None:
+    engine = connect(f"sqlite:///{tmp_path}/archive.db")
+    engine.url = engine.url.set(password=PASSWORD)
+    with pytest.raises(DatabaseUnavailableError) as caught, named_errors(engine):
+        raise sqlite3.OperationalError(f"cannot log in with {PASSWORD}")
+    assert caught.value.found == "cannot log in with ***"
 
 
 def test_a_url_for_logs_hides_the_password(tmp_path: Path) -> None:

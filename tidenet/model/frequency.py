@@ -89,8 +89,8 @@ class PhaseBranch(nn.Module):
             nn.SiLU(),
         )
         self.head = nn.Conv2d(2 * channels, n_leads, 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, history: Tensor, season: Tensor) -> tuple[Tensor, Tensor]:
         """Evolve the phase.

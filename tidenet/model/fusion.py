@@ -3,15 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-IMAGES = ("amplitude", "phase", "alpha", "detail", "damped", "last")
+IMAGES = ("amplitude", "phase", "alpha", "detail", "linear", "last")
 """Images that are mixed, in this order."""
 
 
 class FusionHead(nn.Module):
-    """Mixes the images into a departure from damped persistence.
+    """Mixes the images into a departure from the linear forecast.
 
     The head predicts one weight per image and place and returns the weighted sum. Its last layer
-    starts at zero, so that the untrained network departs from damped persistence nowhere. A sum of
+    starts at zero, so that the untrained network departs from it nowhere. A sum of
     images with smooth weights cannot make structure of its own, which matters where a couple of
     hundred maps are all there is to learn from.
 
@@ -30,8 +30,8 @@ class FusionHead(nn.Module):
             nn.SiLU(),
         )
         self.head = nn.Conv2d(channels, len(IMAGES), 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, images: Tensor, mask: Tensor, season: Tensor) -> Tensor:
         """Mix.
@@ -48,7 +48,7 @@ class FusionHead(nn.Module):
         Returns
         -------
         Tensor
-            Departure from damped persistence (batch, lead, height, width), 0 on land.
+            Departure from the linear forecast (batch, lead, height, width), 0 on land.
         """
         batch, leads, _, height, width = images.shape
         ahead = torch.linspace(0, 1, leads, device=images.device).view(1, leads, 1)

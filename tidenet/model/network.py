@@ -19,15 +19,16 @@ class NetworkInput:
     ----------
     history
         (batch, month, height, width), oldest first; 0 on land and padding.
-    damped
-        Damped persistence (batch, lead, height, width); 0 on land and padding.
+    linear
+        Linear forecast to depart from: damped persistence and what is added to it
+        (batch, lead, height, width); 0 on land and padding.
     season
         Sine and cosine of the calendar month, of the init month and then of every valid month
         (batch, 1 + lead, 2).
     """
 
     history: Tensor
-    damped: Tensor
+    linear: Tensor
     season: Tensor
 
 
@@ -35,7 +36,7 @@ class NetworkInput:
 class NetworkOutput:
     """What the network makes of it (batch, lead, height, width), all in standard deviations.
 
-    `departure` is added to damped persistence. The images are parts that it was mixed from;
+    `departure` is added to the linear forecast. The images are parts that it was mixed from;
     `conditions` are the maps that the refiner was given.
     """
 
@@ -94,7 +95,7 @@ class TideNet(nn.Module):
         # The refiner learns from its own error; it does not bend the images it is given.
         conditions = torch.cat([amplitude, phase_image, last, announced], dim=1).detach()
         detail = self.refiner.refine(conditions, noise * self.mask) * self.mask
-        images = [amplitude, phase_image, alpha, detail, x.damped, last.expand_as(x.damped)]
+        images = [amplitude, phase_image, alpha, detail, x.linear, last.expand_as(x.linear)]
         departure = self.fusion(torch.stack(images, dim=2), self.mask, x.season[:, 1:])
         return NetworkOutput(departure, amplitude, phase_image, phase, alpha, detail, conditions)
 

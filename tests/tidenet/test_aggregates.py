@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+
+from storage.grid import Grid
+from storage.months import month
+from tidenet.aggregates import (
+    cell_rows,
+    integral_tg_c,
+    quantile_fields,
+    quantiles,
+    regional_rows,
+    spread_fields,
+)
+from tidenet.errors import IncompatibleModelError
+from tidenet.forecaster import QUANTILES, Forecast
+
+GRID = Grid("seven", south=30, west=120, step=0.5, n_lat=7, n_lon=5)
+OCEAN = np.ones(GRID.shape, bool)
+OCEAN[:2, :3] = False
+
+
+def forecast(n_members: int = 20, seed: int = 0) -> Forecast:
+    rng = np.random.default_rng(seed)
+    members = rng.normal(-1, 2, (n_members, 2, *GRID.shape)).astype(np.float32)
+    members[:, :, ~OCEAN] = np.nan
+    return Forecast(GRID, month("2020-01"), members, members.mean(axis=0))
+
+
+def references() -> dict[str, Forecast]:
+    return {"climatology": forecast(1, 8), "damped-persistence": forecast(1, 9)}
+
+
+def test_area_integral_by_hand():
+    # 1 mmol m-2 d-1 on 1e12 m2 over the 29 days of February 2020: 29e9 mol, 0.348 Tg C.
+    value = integral_tg_c(np.array([1.0]), 1e12, np.array([month("2020-02")]))
+    assert value == pytest.approx([0.348319])
+
+
+def test_quantiles_are_ordered_and_cover_what_they_say():
+    rng = np.random.default_rng(0)
+    sample = rng.standard_normal((21, 20000))
+    members, truth = sample[:20], sample[20]
+    found = quantiles(members)
+    assert (np.diff(found, axis=0) >= 0).all()
+    below = (truth < found).mean(axis=1)
+    assert below == pytest.approx(QUANTILES, abs=0.01)
+
+
+def test_quantiles_by_hand():
+    members = np.array([[4.0], [1.0], [3.0]])
+    # Ranks p (n + 1): 0.2 -> the first, 1.0 -> the first, 2 -> the second, 3 and 3.8 -> the third.
+    assert quantiles(members)[:, 0] == pytest.approx([1.0, 1.0, 3.0, 4.0, 4.0])
+
+
+def test_fields_have_their_shapes_and_keep_land_empty():
+    assert quantile_fields(forecast()).shape == (2, 5, 7, 5)
+    assert np.isnan(quantile_fields(forecast())[:, :, ~OCEAN]).all()
+    assert spread_fields(forecast()).shape == (2, 7, 5)
+    assert (spread_fields(forecast(1))[:, OCEAN] == 0).all()
+
+
+def test_regional_means_are_weighted_by_area():
+    mine, area = forecast(), GRID.cell_area
+    north = OCEAN & (GRID.lat[:, None] > 32)
+    rows = regional_rows(mine, references(), {"all": OCEAN, "north": north}, area)
+    assert list(rows["region"]) == ["all", "all", "north", "north"]
+    assert list(rows["lead_months"]) == [1, 2, 1, 2]
+    assert rows["valid_month"][1] == month("2020-03")
+    expected = np.average(mine.mean[1][north], weights=area[north])
+    assert rows["mean"][3] == pytest.approx(expected)
+    means = [np.average(m[1][north], weights=area[north]) for m in mine.members]
+    assert rows["p_source"][3] == np.mean(np.array(means) > 0)
+    assert rows["spread"][3] == pytest.approx(np.std(means, ddof=1), rel=1e-4)
+    assert rows["integral_tg_c"][3] == pytest.approx(
+        expected * area[north].sum() * 31 * 12.011e-15, rel=1e-6
+    )
+    assert all(len(column) == 4 for column in rows.values())
+
+
+def test_archive_cells_add_up_to_the_same_integral():
+    mine = forecast()
+    cells = cell_rows(mine, references(), OCEAN, 3)
+    whole = regional_rows(mine, references(), {"all": OCEAN}, GRID.cell_area)
+    for lead in (1, 2):
+        at = cells["lead_months"] == lead
+        amounts = integral_tg_c(
+            cells["mean"][at], cells["area_m2"][at], cells["valid_month"][at]
+        ).sum()
+        assert amounts == pytest.approx(whole["integral_tg_c"][lead - 1], rel=1e-9)
+        assert cells["area_m2"][at].sum() == pytest.approx(whole["area_m2"][0], rel=1e-12)
+
+
+def test_archive_cells_without_ocean_are_left_out():
+    cells = cell_rows(forecast(), references(), OCEAN, 1)
+    assert len(cells["mean"]) == 2 * OCEAN.sum()
+    assert np.isfinite(cells["mean"]).all()
+    assert cells["lat"][0] == GRID.lat[0]
+    assert cells["lon"][0] == GRID.lon[3]
+
+
+def test_a_reference_of_another_init_month_is_refused():
+    other = references()
+    late = other["climatology"]
+    other["climatology"] = Forecast(GRID, month("2020-02"), late.members, late.mean)
+    with pytest.raises(IncompatibleModelError, match="2020-02 instead of 2020-01"):
+        regional_rows(forecast(), other, {"all": OCEAN}, GRID.cell_area)

@@ -1,0 +1,111 @@
+"""Training and validation windows as tensors on the network's working grid."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from storage.months import Month
+from tidenet.climatology import AnomalySeries
+from tidenet.configuration import TideNetConfig
+from tidenet.forecasting import LinearPart, season
+from tidenet.model.network import NetworkInput
+from tidenet.record import FluxRecord
+from tidenet.working_grid import WorkingGrid
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Windows as tensors, one per init month.
+
+    Parameters
+    ----------
+    x
+        Input of the network, a batch of all windows.
+    target
+        Observed anomaly (window, lead, height, width), standard deviations; 0 on land.
+    weight
+        Part of each cell in the loss, the same shape; 0 on land, sums to 1 over each map.
+    init_months
+        One per window.
+    """
+
+    x: NetworkInput
+    target: Tensor
+    weight: Tensor
+    init_months: list[Month]
+
+    def __len__(self) -> int:
+        return len(self.init_months)
+
+    def batch(self, index: Any) -> tuple[NetworkInput, Tensor, Tensor]:
+        """Return input, target and weight of some windows."""
+        x = self.x
+        chosen = NetworkInput(x.history[index], x.linear[index], x.season[index])
+        return chosen, self.target[index], self.weight[index]
+
+    def alike(self, index: Tensor) -> list[Tensor]:
+        """Return for each window the windows whose init month is at most one calendar month off."""
+        calendar = torch.tensor([int(month.astype(int)) % 12 for month in self.init_months])
+        apart = (calendar[index, None] - calendar[None, :]) % 12
+        near = (apart <= 1) | (apart >= 11)
+        return [torch.nonzero(row).flatten() for row in near]
+
+    def blended(
+        self, index: Tensor, generator: torch.Generator
+    ) -> tuple[NetworkInput, Tensor, Tensor]:
+        """Return a batch in which each window is blended with another of the same season.
+
+        ``cos(a) one + sin(a) other`` of two anomaly sequences is again a likely sequence, as far
+        as anomalies evolve linearly: with a couple of hundred months, this is what keeps the
+        network from learning its few windows by heart.
+        """
+        choice = torch.rand(len(index), generator=generator)
+        pairs = zip(choice, self.alike(index), strict=True)
+        other = torch.stack([alike[int(c * len(alike))] for c, alike in pairs])
+        angle = 2 * np.pi * torch.rand(len(index), 1, 1, 1, generator=generator)
+        one, target_one, weight = self.batch(index)
+        two, target_two, _ = self.batch(other)
+        c, s = torch.cos(angle), torch.sin(angle)
+        history = c * one.history + s * two.history
+        linear = c * one.linear + s * two.linear
+        target = c * target_one + s * target_two
+        return NetworkInput(history, linear, one.season), target, weight
+
+
+def make_samples(
+    record: FluxRecord,
+    linear: LinearPart,
+    grid: WorkingGrid,
+    positions: np.ndarray,
+    config: TideNetConfig,
+) -> Samples:
+    """Bring the windows of some init positions onto the working grid.
+
+    The weight of a cell is its area times the standard deviation of the valid month: half way
+    between errors in standard deviations, in which all places count alike, and errors of the flux,
+    in which a few windy ones decide.
+    """
+    series = AnomalySeries(record, linear.climatology)
+    first, last = positions[0] - config.n_history + 1, positions[-1] + config.n_leads
+    coarse = {t: grid.coarsen(series[t]) for t in range(first, last + 1)}
+    history = [[coarse[t] for t in range(i - config.n_history + 1, i + 1)] for i in positions]
+    target = [[coarse[i + 1 + k] for k in range(config.n_leads)] for i in positions]
+    year = max(config.slow_months, 1)
+    forecast = [
+        grid.coarsen(linear.anomaly(np.stack([series[t] for t in range(i - year + 1, i + 1)])))
+        for i in positions
+    ]
+    months = [record.first_month + int(i) for i in positions]
+    seasons = [season(month, config.n_leads) for month in months]
+    valid = np.array([[int(m.astype(int)) + 1 + k for k in range(config.n_leads)] for m in months])
+    weight = grid.block_weight * grid.coarsen(linear.climatology.std)[valid % 12]
+    weight = weight / weight.sum(axis=(-2, -1), keepdims=True)
+    x = NetworkInput(_tensor(history), _tensor(forecast), _tensor(seasons))
+    return Samples(x, _tensor(target), _tensor(weight), months)
+
+
+def _tensor(values: Any) -> Tensor:
+    return torch.from_numpy(np.asarray(values, dtype=np.float32))
