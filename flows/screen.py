@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -95,10 +97,17 @@ def print_ingested(files: "Sequence[IngestedFile]") -> None:
             say(f"{file.month} {file.outcome} from {file.file_name}: snapshot {file.snapshot_id}.")
     if unchanged:
         say(f"{unchanged} files unchanged.")
-    for file in refused:
+    waiting = [file for file in refused if file.outcome == "waiting"]
+    for file in [file for file in refused if file not in waiting]:
         style = OUTCOME_STYLES[file.outcome]
         CONSOLE.print(f"[{style}]{file.outcome}[/]  {escape(file.file_name)}", highlight=False)
         CONSOLE.print(f"  {escape(file.message)}", highlight=False, soft_wrap=True)
+    if waiting:
+        # They all wait for the same thing: the first one's message says it.
+        names = waiting[0].file_name if len(waiting) == 1 else f"{len(waiting)} files"
+        span = f"{waiting[0].month} to {waiting[-1].month}" if len(waiting) > 1 else ""
+        CONSOLE.print(f"[yellow]waiting[/]  {escape(names)} {span}", highlight=False)
+        CONSOLE.print(f"  {escape(waiting[0].message)}", highlight=False, soft_wrap=True)
 
 
 def print_trained(trained: "TrainedVersion") -> None:
@@ -143,38 +152,43 @@ def print_forecast(workspace: "Workspace", run: "MadeForecast") -> None:
 
 
 def print_skill(rows: "Sequence[SkillRow]") -> None:
-    """Print skill by model, kind and lead."""
+    """Print skill by lead, one table for each model and kind of forecast."""
     if not rows:
         say("No forecast has been scored yet: tidenet verify.")
         return
-    table = Table(
-        *("model", "kind", "lead", "MSSS clim.", "90 % interval", "damped", "persist.", "ACC"),
-        *("CRPSS", "RMSE", "bias", "cover 90 %", "months"),
-        title=f"{rows[0].region}: skill against climatology, damped persistence and persistence "
-        f"(1 perfect, 0 no better); RMSE and bias in {UNITS}",
-        title_style="dim",
-        header_style="bold",
-    )
-    for row in rows:
-        interval = ""
-        if row.msss_climatology_low is not None and row.msss_climatology_high is not None:
-            interval = f"{row.msss_climatology_low:+.2f} .. {row.msss_climatology_high:+.2f}"
-        table.add_row(
-            row.model_version,
-            row.issued_kind,
-            str(row.lead_months),
-            _signed(row.msss_climatology),
-            interval,
-            _signed(row.msss_damped_persistence),
-            _signed(row.msss_persistence),
-            _signed(row.acc),
-            _signed(row.crpss),
-            "" if row.rmse is None else f"{row.rmse:.2f}",
-            _signed(row.bias),
-            "" if row.coverage_90 is None else f"{row.coverage_90:.0%}",
-            str(row.n_months),
+    for (model, kind), group in groupby(rows, key=lambda row: (row.model_version, row.issued_kind)):
+        table = Table(
+            *("lead", "climatology", "90 %", "damped", "persist.", "ACC", "CRPSS", "RMSE", "bias"),
+            *("in 90 %", "months"),
+            title=f"{model}, {kind}, region {rows[0].region}\n"
+            "MSSS against climatology (with 90 % interval), damped persistence and persistence: "
+            f"1 perfect, 0 no better\nRMSE and bias in {UNITS}",
+            title_justify="left",
+            title_style="dim",
+            header_style="bold",
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
         )
-    CONSOLE.print(table)
+        for row in group:
+            table.add_row(*_skill_cells(row))
+        CONSOLE.print(table)
+
+
+def _skill_cells(row: "SkillRow") -> tuple[str, ...]:
+    low, high = row.msss_climatology_low, row.msss_climatology_high
+    return (
+        str(row.lead_months),
+        _signed(row.msss_climatology),
+        "" if low is None or high is None else f"{low:+.2f}..{high:+.2f}",
+        _signed(row.msss_damped_persistence),
+        _signed(row.msss_persistence),
+        _signed(row.acc),
+        _signed(row.crpss),
+        "" if row.rmse is None else f"{row.rmse:.2f}",
+        _signed(row.bias),
+        "" if row.coverage_90 is None else f"{row.coverage_90:.0%}",
+        str(row.n_months),
+    )
 
 
 def _signed(value: float | None) -> str:

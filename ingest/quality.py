@@ -20,10 +20,10 @@ from storage.months import Month
 if TYPE_CHECKING:
     import pandas as pd
 
-MAXIMUM_Z_SCORE = 5.0
+MAXIMUM_Z_SCORE = 6.0
 MAXIMUM_JUMPINESS = 0.15
 MAXIMUM_LAND_FRACTION = 0.002
-AMPLITUDES = 0.5, 2.0
+AMPLITUDES = 0.45, 2.2
 MINIMUM_PATTERN = -0.3
 
 Outcome = Literal["accept", "warn", "reject"]

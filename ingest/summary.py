@@ -11,7 +11,7 @@ from storage.regions import region_masks
 if TYPE_CHECKING:
     import pandas as pd
 
-MINIMUM_YEARS = 4
+MINIMUM_YEARS = 5
 """Earlier years that a comparison with the calendar month needs."""
 
 # Survey means of the East China Sea shelf and their spread over surveys, by season (Guo et al.
@@ -106,8 +106,10 @@ def _compared(
     now = flux[cells].astype(np.float64)
     means = past @ weight
     # Years differ by at least a little that so few years need not have shown.
-    spread = max(float(means.std(ddof=1)), 0.1 * float(np.sqrt((past**2 @ weight).mean())), 0.3)
     rms = float(np.sqrt((past**2 @ weight).mean()))
+    spread = max(float(means.std(ddof=1)), 0.1 * rms, 0.3)
+    # The mean of few years is itself uncertain.
+    spread *= float(np.sqrt(1 + 1 / len(past)))
     return {
         "z_score": float((now @ weight - means.mean()) / spread),
         "amplitude": float(np.sqrt(now**2 @ weight) / rms) if rms > 0 else np.nan,

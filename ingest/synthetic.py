@@ -34,7 +34,7 @@ _SALINITY = 33.5
 _XCO2_2003, _XCO2_PER_YEAR = 376.0, 2.15  # ppm
 _SEA_FOLLOWS = 0.78  # part of the atmosphere's rise that the sea follows: its uptake grows
 _PLUME_UATM = -115.0
-_INTERANNUAL_UATM, _INTERANNUAL_MEMORY = 13.0, 0.88
+_INTERANNUAL_UATM, _INTERANNUAL_MEMORY = 12.0, 0.88
 _PATCH_UATM, _PATCH_MEMORY, _PATCH_SCALE_DEG = 17.0, 0.84, 0.7
 _WIND_NOISE, _WIND_SCALE_DEG = 0.05, 4.0
 _RETRIEVAL_NOISE = 0.25  # mmol m-2 d-1
@@ -191,11 +191,12 @@ class SyntheticSea:
         )
 
     def _smooth_noise(self, rng: np.random.Generator, scale_deg: float) -> np.ndarray:
-        """Return noise of unit variance, smooth over a scale (lat, lon), periodic at the edges."""
+        """Return noise of mean 0 and variance 1, smooth over a scale (lat, lon), periodic."""
         rows, columns = self.grid.shape
         sigma = scale_deg / self.grid.step
         wave_numbers = np.fft.fftfreq(rows)[:, None] ** 2 + np.fft.rfftfreq(columns) ** 2
         gaussian = np.exp(-2 * (np.pi * sigma) ** 2 * wave_numbers)
+        gaussian[0, 0] = 0.0  # a wide filter leaves little but the mean, which is no pattern
         spectrum = np.fft.rfft2(rng.standard_normal(self.grid.shape)) * gaussian
         smooth = np.fft.irfft2(spectrum, s=self.grid.shape)
         return smooth / smooth.std()

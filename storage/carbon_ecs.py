@@ -517,11 +517,18 @@ def _place_for(month: Month, months: np.ndarray) -> int:
     if missing:
         raise GapError(
             f"{month} would leave a gap in the record.",
-            found=f"missing: {', '.join(str(value) for value in missing)}",
+            found=_span(missing),
             expected=f"a month up to {months[-1] + 1}",
             remedy="Ingest the missing months first, in order.",
         )
     return int((month - months[0]).astype(int))
+
+
+def _span(missing: Sequence[Month]) -> str:
+    """Return months in words: all of a few, the ends of many."""
+    if len(missing) <= 6:
+        return f"missing: {', '.join(str(value) for value in missing)}"
+    return f"missing: {len(missing)} months, {missing[0]} to {missing[-1]}"
 
 
 def _write_month(group: zarr.Group, position: int, month: FluxMonth, revision: int) -> None:

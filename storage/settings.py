@@ -88,4 +88,4 @@ def load_settings(home: Path | None = None) -> Settings:
         The home folder; None for ``TIDENET_HOME`` or its default.
     """
     folder = home or Settings().home
-    return Settings(home=folder, _env_file=(".env", folder / ".env"))  # type: ignore[call-arg]
+    return Settings(home=folder, _env_file=(".env", folder / ".env"))

@@ -32,9 +32,9 @@ class TideNetConfig(BaseModel):
         (16, 32), min_length=1, max_length=3, description="U-Net channels of the refiner, by depth"
     )
     refiner_steps: int = Field(
-        4, ge=2, le=20, description="denoising steps that refine the local detail"
+        3, ge=2, le=20, description="denoising steps that refine the local detail"
     )
-    n_epochs: int = Field(24, ge=0, description="most passes over the training windows")
+    n_epochs: int = Field(12, ge=0, description="most passes over the training windows")
     patience: int = Field(
         8, ge=1, description="epochs without a better validation loss before training stops"
     )

@@ -2,10 +2,8 @@
 
 All is fitted on standardised anomalies of the training months. The damping of a cell is shrunk by
 how well it is known: it counts in full only where the differences between cells are larger than
-the uncertainty of one (empirical Bayes). The memory of the last year is the same for all cells.
+the uncertainty of one (empirical Bayes). The memory of the last year has one weight for all cells.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -52,9 +50,8 @@ def _shrink_to_mean(slope: np.ndarray, n: int, weight: np.ndarray) -> np.ndarray
     return trust * slope + (1 - trust) * mean
 
 
-@dataclass(frozen=True)
-class SlowMemory:
-    """What the last month and the mean of the last year say together.
+def fit_slow_memory(series: AnomalySeries, damping: np.ndarray, n_months: int) -> np.ndarray:
+    """Regress what damped persistence misses on the mean anomaly of the last ``n_months``.
 
     Month-to-month noise hides slow anomalies, such as a warm decade or a growing sink, in a single
     month; the mean over a year shows them. A fitted linear trend would show them too, but it goes
@@ -62,61 +59,30 @@ class SlowMemory:
 
     Parameters
     ----------
-    now, year
-        Weights of the last anomaly and of the year's mean anomaly at each lead, 0 to 1, float32
-        (lead,).
-    """
+    series
+        Anomalies of the training period.
+    damping
+        Part of an anomaly that is left at each lead (lead, lat, lon).
+    n_months
+        Months in the mean.
 
-    now: np.ndarray
-    year: np.ndarray
-
-    def departure(self, damping: np.ndarray, last: np.ndarray, year: np.ndarray) -> np.ndarray:
-        """Return what it adds to damped persistence (lead, lat, lon), standard deviations.
-
-        Parameters
-        ----------
-        damping
-            (lead, lat, lon).
-        last, year
-            Last anomaly and mean anomaly of the last year (lat, lon).
-        """
-        now, slow = self.now[:, None, None], self.year[:, None, None]
-        departure: np.ndarray = (now - damping) * last + slow * year
-        return departure
-
-
-def fit_slow_memory(series: AnomalySeries, n_leads: int, n_months: int) -> SlowMemory:
-    """Regress later anomalies on the last one and on the mean of the last ``n_months``.
-
-    One pair of weights per lead for all ocean cells, weighted by area; a pair with a negative
-    weight is replaced by the best single predictor.
+    Returns
+    -------
+    numpy.ndarray
+        One weight per lead for all ocean cells, 0 to 1, float32 (lead,).
     """
     record = series.record
-    weight = record.weight[record.ocean]
-    moments = np.zeros((n_leads, 5))
+    ocean, weight = record.ocean, record.weight[record.ocean]
+    product, square = np.zeros(len(damping)), np.zeros(len(damping))
     recent: list[np.ndarray] = []
     for position in range(len(series)):
-        recent = [*recent, series[position][record.ocean]][-n_months:]
+        recent = [*recent, series[position][ocean]][-n_months:]
         if len(recent) < n_months:
             continue
-        last, year = recent[-1], np.mean(recent, axis=0)
-        for lead in range(1, min(n_leads, len(series) - 1 - position) + 1):
-            later = series[position + lead][record.ocean]
-            pairs = (last * last, last * year, year * year, last * later, year * later)
-            moments[lead - 1] += [np.dot(weight, pair) for pair in pairs]
-    weights = np.array([_two_weights(*m) for m in moments], dtype=np.float32)
-    return SlowMemory(weights[:, 0], weights[:, 1])
-
-
-def _two_weights(xx: float, xm: float, mm: float, xy: float, my: float) -> tuple[float, float]:
-    """Solve a regression on two predictors with weights of 0 to 1 from its second moments."""
-    determinant = xx * mm - xm**2
-    if determinant > 1e-9 * xx * mm:
-        now, year = (mm * xy - xm * my) / determinant, (xx * my - xm * xy) / determinant
-        if now >= 0 and year >= 0:
-            return min(now, 1.0), min(year, 1.0)
-    gain_now = max(xy, 0.0) ** 2 / xx if xx > 0 else 0.0
-    gain_year = max(my, 0.0) ** 2 / mm if mm > 0 else 0.0
-    if gain_now >= gain_year:
-        return (min(max(xy, 0.0) / xx, 1.0) if xx > 0 else 0.0), 0.0
-    return 0.0, min(my / mm, 1.0)
+        year = np.mean(recent, axis=0)
+        for lead in range(1, min(len(damping), len(series) - 1 - position) + 1):
+            missed = series[position + lead][ocean] - damping[lead - 1][ocean] * recent[-1]
+            product[lead - 1] += np.dot(weight, year * missed)
+            square[lead - 1] += np.dot(weight, year * year)
+    slope = np.where(square > 0, product / np.where(square > 0, square, 1.0), 0.0)
+    return np.clip(slope, 0.0, 1.0).astype(np.float32)

@@ -9,7 +9,6 @@ import numpy as np
 from storage.months import Month, calendar_months
 from tidenet.climatology import MonthlyClimatology
 from tidenet.configuration import TideNetConfig
-from tidenet.damping import SlowMemory
 from tidenet.dressing import Dressing, dress
 from tidenet.forecaster import Forecast
 from tidenet.identity import Domain, input_window
@@ -35,12 +34,13 @@ class LinearPart:
     damping
         Part of a standardised anomaly that is left at each lead (lead, lat, lon).
     slow
-        Memory of the last year; None for damped persistence alone.
+        Weight of the last year's mean anomaly at each lead (lead,); None for damped persistence
+        alone.
     """
 
     climatology: MonthlyClimatology
     damping: np.ndarray
-    slow: SlowMemory | None
+    slow: np.ndarray | None
 
     def anomaly(self, history: np.ndarray) -> np.ndarray:
         """Return the forecast anomaly (lead, lat, lon), standard deviations.
@@ -54,7 +54,7 @@ class LinearPart:
         damped: np.ndarray = self.damping * history[-1]
         if self.slow is None:
             return damped
-        return damped + self.slow.departure(self.damping, history[-1], history.mean(axis=0))
+        return damped + self.slow[:, None, None] * history.mean(axis=0)
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class TideNetForecaster:
             "detail_std": self.detail_std,
         }
         if self.linear.slow is not None:
-            saved |= {"slow_now": self.linear.slow.now, "slow_year": self.linear.slow.year}
+            saved["slow"] = self.linear.slow
         saved |= {f"dressing_{name}": a for name, a in self.dressing.tensors().items()}
         for key, value in self.network.state_dict().items():
             saved[f"network.{key}"] = value.detach().cpu().numpy()
@@ -286,9 +286,7 @@ def rebuild_tidenet(
 
     config = TideNetConfig.model_validate(metadata["config"])
     climatology = MonthlyClimatology(tensors["climatology_mean"], tensors["climatology_std"])
-    slow = None
-    if config.slow_months:
-        slow = SlowMemory(tensors["slow_now"], tensors["slow_year"])
+    slow = tensors["slow"] if config.slow_months else None
     grid = WorkingGrid.fitting(domain.weight, config.working_cells)
     with torch.random.fork_rng(devices=[]):
         network = TideNet(config, torch.from_numpy(grid.mask))

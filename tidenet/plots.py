@@ -10,6 +10,7 @@ from storage.months import Month
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 UNITS = "mmol m$^{-2}$ d$^{-1}$"
 LAND_COLOUR = "0.82"
@@ -78,7 +79,7 @@ def _limit(values: np.ndarray) -> float:
 
 def _draw_field(
     axis: "Axes", field: np.ndarray, grid: Grid, ocean: np.ndarray, limit: float
-) -> object:
+) -> "AxesImage":
     extent = (
         grid.lon_bounds[0, 0],
         grid.lon_bounds[-1, 1],

@@ -88,10 +88,9 @@ def _fit_linear(record: FluxRecord, config: TideNetConfig) -> LinearPart:
     """Fit climatology, damping and slow memory on every month of a record."""
     climatology = fit_climatology(record)
     series = AnomalySeries(record, climatology)
-    slow = None
-    if config.slow_months:
-        slow = fit_slow_memory(series, config.n_leads, config.slow_months)
-    return LinearPart(climatology, fit_damping(series, config.n_leads), slow)
+    damping = fit_damping(series, config.n_leads)
+    slow = fit_slow_memory(series, damping, config.slow_months) if config.slow_months else None
+    return LinearPart(climatology, damping, slow)
 
 
 def _cautious_weight(error: np.ndarray, departure: np.ndarray, weight: np.ndarray) -> np.ndarray:

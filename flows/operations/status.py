@@ -60,7 +60,7 @@ def status(workspace: Workspace) -> Status:
     # The record itself says what it is made from; the setting only matters while it is empty.
     name = revisions[-1].product if revisions else settings.product
     product = load_product(name, settings.products_folder)
-    model = champion(engine, product.grid)
+    model = champion(engine, product.target_grid.name)
     run = last_run(engine)
     skill = skill_table(engine, "all", model_version=model.version) if model else ()
     return Status(
