@@ -1,219 +1,156 @@
-"""Committing one month: time, memory and disk, beside a bare ``to_zarr`` of the same arrays.
+"""One month of the full 0.01 degree grid, from product file to snapshot, beside bare ``to_zarr``.
 
-Usage: ``python benchmarks/commit_month.py [--quick] [--months 24]``. Prints a Markdown table.
+Usage: ``python -m benchmarks.commit_month [--quick] [--months 12]``. Prints a Markdown table.
 
-Every case runs in a process of its own, so that its peak memory is its own. The fields are smooth
-mesoscale structure plus white noise from cell to cell; noise is what does not compress, so the size
-on disk is given for several levels of it.
+The files are those of the synthetic sea on the record's own grid, with clouds and retrieval noise
+from cell to cell; noise is what does not compress. Every case runs in a process of its own, so that
+its peak memory is its own.
 """
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from storage.flux_month import FluxMonth, Quality, SourceFile
-from storage.grid import Grid, grid_named
+from benchmarks.measure import machine, now, own_peak_gb
+from storage.grid import grid_named
+from storage.months import month, month_range
 
 RECORD_MONTHS = 204
-START = np.datetime64("2003-01", "M")
-NOISE_LEVELS = (0.02, 0.1, 0.3)
-REPEATS = 5
+START = month("2003-01")
+PRODUCT_YAML = """\
+title: Synthetic sea on the grid {grid}
+file_pattern: SYNTHETIC_ECS_FCO2_monthly_{{year}}{{month}}.nc
+grid: {grid}
+variables: [fco2]
+units: mmol m-2 d-1
+positive: up
+uncertainty: 1.5
+mask:
+  variable: ocean
+"""
 
 
-def smooth(rng: np.random.Generator, grid: Grid, cells: int) -> np.ndarray:
-    """Return a random field (lat, lon) that varies over so many cells, about -1 to 1."""
-    from scipy.ndimage import gaussian_filter, zoom
+def write_files(folder: Path, grid_name: str, n_months: int) -> None:
+    """Write the product files and their specification."""
+    from ingest.synthetic_files import write_months
 
-    shape = [n // cells + 8 for n in grid.shape]
-    coarse = gaussian_filter(rng.standard_normal(shape), 1.0)
-    fine = zoom(coarse / coarse.std(), cells, order=1)
-    return fine[: grid.n_lat, : grid.n_lon].astype(np.float32)
-
-
-def ocean_of(grid: Grid) -> np.ndarray:
-    """Return a mask with two thirds ocean and a ragged coast."""
-    field = smooth(np.random.default_rng(1), grid, max(2, grid.n_lat // 20))
-    return field < np.quantile(field, 0.65)
-
-
-def month_of(grid: Grid, ocean: np.ndarray, index: int, noise: float) -> FluxMonth:
-    """Return month number ``index``: season, mesoscale, noise (mmol m-2 d-1) and clouds."""
-    rng = np.random.default_rng(1000 + index)
-    scale = max(2, grid.n_lat // 60)
-    flux = -6 + 4 * np.cos(2 * np.pi * index / 12) + 2 * smooth(rng, grid, scale)
-    flux = flux + noise * rng.standard_normal(grid.shape, dtype=np.float32)
-    clear = smooth(rng, grid, scale) < 1.0
-    uncertainty = np.where(clear, 0.5 + 0.1 * np.abs(flux), 1.5 + 0.3 * smooth(rng, grid, scale))
-    quality = np.where(clear, Quality.OBSERVED, Quality.COMPLETED)
-    return FluxMonth(
-        month=START + index,
-        grid=grid,
-        fco2=np.where(ocean, flux, np.nan).astype(np.float32),
-        quality=np.where(ocean, quality, Quality.LAND).astype(np.uint8),
-        uncertainty=np.where(ocean, np.abs(uncertainty), np.nan).astype(np.float32),
-        source=SourceFile("benchmark", "", ""),
+    (folder / "products").mkdir(parents=True)
+    (folder / "products" / "bench.yaml").write_text(PRODUCT_YAML.format(grid=grid_name))
+    months = month_range(START, START + (n_months - 1))
+    write_months(
+        folder / "landing", grid_named(grid_name), months, seed=1, progress=lambda *_: None
     )
 
 
-def clocked(function: Callable[[], Any]) -> float:
-    """Return how many seconds a call takes."""
-    begun = time.perf_counter()
-    function()
-    return time.perf_counter() - begun
+def case_ingest(folder: Path) -> dict[str, Any]:
+    """Ingest every file: read, check, complete, commit, ledger. The first pays for the imports."""
+    from flows.operations.ingest import ingest
+    from flows.operations.workspace import Workspace
+    from storage.settings import Settings
 
-
-def case_commit(grid: Grid, folder: Path, n_months: int, noise: float) -> dict[str, float]:
-    """Commit months; return seconds of one, and bytes on disk of all."""
-    from storage.carbon_ecs import CarbonEcs, RecordTemplate
-
-    ocean = ocean_of(grid)
-    record = CarbonEcs.create(folder / "record", RecordTemplate(grid, ocean))
-    empty = disk_bytes(folder)
-    seconds = []
-    for index in range(n_months):
-        month = month_of(grid, ocean, index, noise)
-        seconds.append(clocked(lambda month=month: record.commit_month(month)))  # type: ignore[misc]
-    used = disk_bytes(folder)
-    extrapolated = empty + (used - empty) * RECORD_MONTHS / n_months
-    return {"seconds": median(seconds), "slowest": max(seconds), "bytes": extrapolated}
-
-
-def case_to_zarr(grid: Grid, folder: Path, n_months: int, noise: float) -> dict[str, float]:
-    """Write the same arrays with xarray alone, rounding and codec included."""
-    import xarray as xr
-    from zarr.codecs import BloscCodec
-
-    from storage.month_checks import at_stored_precision
-
-    ocean = ocean_of(grid)
-    codec = BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle")
-    encoding = {"chunks": (1, *grid.shape), "compressors": [codec]}
-    seconds = []
-    for index in range(n_months):
-        month = month_of(grid, ocean, index, noise)
-
-        def write(month: FluxMonth = month, index: int = index) -> None:
-            stored = at_stored_precision(month)
-            arrays = {
-                name: (("time", "lat", "lon"), getattr(stored, name)[None])
-                for name in ("fco2", "quality", "uncertainty")
-            }
-            dataset = xr.Dataset(arrays, {"lat": grid.lat, "lon": grid.lon})
-            dataset.to_zarr(
-                folder / f"{index}.zarr",
-                zarr_format=3,
-                consolidated=False,
-                encoding=dict.fromkeys(arrays, encoding),
-            )
-
-        seconds.append(clocked(write))
-    return {"seconds": median(seconds), "slowest": max(seconds)}
-
-
-def case_plot(grid: Grid, folder: Path, n_months: int, noise: float) -> dict[str, float]:
-    """Open a record of a few months and draw the last one into a PNG; imports apart."""
-    begun = time.perf_counter()
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    from storage.carbon_ecs import CarbonEcs, RecordTemplate
-
-    imports = time.perf_counter() - begun
-    ocean = ocean_of(grid)
-    record = CarbonEcs.create(folder / "record", RecordTemplate(grid, ocean))
-    for index in range(n_months):
-        record.commit_month(month_of(grid, ocean, index, noise))
-
-    def draw() -> None:
-        opened = CarbonEcs.open(folder / "record")
-        field = opened.read(opened.last_month, opened.last_month, ("fco2",))["fco2"].values[0]
-        figure, axes = plt.subplots()
-        axes.pcolormesh(opened.grid.lon[::2], opened.grid.lat[::2], field[::2, ::2])
-        figure.savefig(folder / "month.png")
-        plt.close(figure)
-
-    first = clocked(draw)
+    settings = Settings(
+        home=folder, product="bench", products_folder=folder / "products", _env_file=None
+    )
+    stamps = [now()]
+    ingest(Workspace(settings), progress=lambda *_: stamps.append(now()))
+    seconds = np.diff(stamps).tolist()
+    used = sum(f.stat().st_size for f in (folder / "carbon-ecs").rglob("*") if f.is_file())
     return {
-        "seconds": median(clocked(draw) for _ in range(REPEATS)),
-        "slowest": first,
-        "imports": imports,
+        "first": seconds[0],
+        "median": median(seconds[1:]),
+        "record_mb": used / 1e6 * RECORD_MONTHS / len(seconds),
     }
 
 
-CASES = {"commit": case_commit, "to_zarr": case_to_zarr, "plot": case_plot}
+def case_to_zarr(folder: Path) -> dict[str, Any]:
+    """Write the arrays of the record's months with xarray alone, rounded and compressed alike."""
+    import xarray as xr
+    from zarr.codecs import BloscCodec
+
+    from storage.carbon_ecs import CarbonEcs
+
+    record = CarbonEcs.open(folder / "carbon-ecs")
+    codec = BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle")
+    seconds = []
+    for wanted in record.months():
+        stored = record.read_month(wanted)
+        begun = now()
+        arrays = {
+            name: (("time", "lat", "lon"), getattr(stored, name)[None])
+            for name in ("fco2", "quality", "uncertainty")
+        }
+        xr.Dataset(arrays, {"lat": record.grid.lat, "lon": record.grid.lon}).to_zarr(
+            folder / "bare" / f"{wanted}.zarr",
+            zarr_format=3,
+            consolidated=False,
+            encoding={
+                name: {"chunks": (1, *record.grid.shape), "compressors": [codec]} for name in arrays
+            },
+        )
+        seconds.append(now() - begun)
+    return {"median": median(seconds)}
 
 
-def disk_bytes(folder: Path) -> int:
-    """Return the bytes that files occupy on disk, in whole blocks."""
-    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+def case_plot(folder: Path) -> dict[str, Any]:
+    """Open the record and draw its last month into a PNG, imports apart."""
+    import matplotlib.pyplot as plt
+
+    from storage.carbon_ecs import CarbonEcs
+
+    begun = now()
+    record = CarbonEcs.open(folder / "carbon-ecs")
+    assert record.last_month is not None
+    figure, axis = plt.subplots()
+    axis.imshow(record.read_month(record.last_month).fco2, origin="lower", cmap="RdBu_r")
+    figure.savefig(folder / "map.png")
+    return {"median": now() - begun}
 
 
-def measure(case: str, grid: str, n_months: int, noise: float) -> dict[str, float]:
-    """Run a case in its own process; return what it measured, and its peak memory (bytes)."""
-    arguments = ["--case", case, "--grid", grid, "--months", str(n_months), "--noise", str(noise)]
-    ended = subprocess.run(
-        [sys.executable, __file__, *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        timeout=3600,
-    )
-    result: dict[str, float] = json.loads(ended.stdout.splitlines()[-1])
-    return result
+CASES = {"ingest": case_ingest, "to_zarr": case_to_zarr, "plot": case_plot}
 
 
-def run_case(options: argparse.Namespace) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        case = CASES[options.case]
-        result = case(grid_named(options.grid), Path(folder), options.months, options.noise)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({**result, "peak": peak}))
-
-
-def report(grid: str, n_months: int) -> None:
-    rows = []
-    for noise in NOISE_LEVELS:
-        months = n_months if noise == NOISE_LEVELS[1] else min(n_months, 12)
-        found = measure("commit", grid, months, noise)
-        size = f"{found['bytes'] / 1e6:.0f} MB ({months} months, extrapolated)"
-        rows.append((f"commit, noise {noise:g}", found, size))
-    rows.append(("bare to_zarr, noise 0.1", measure("to_zarr", grid, 12, 0.1), ""))
-    plotted = measure("plot", grid, 3, 0.1)
-    rows.append(("open and plot one month", plotted, f"imports {plotted['imports']:.2f} s apart"))
-    print(f"Grid {grid}, {grid_named(grid).n_lat} x {grid_named(grid).n_lon} cells\n")
-    print(f"| case | median s | slowest s | peak MB | disk of {RECORD_MONTHS} months |")
-    print("|---|---|---|---|---|")
-    for name, found, note in rows:
-        times = f"{found['seconds']:.2f} | {found['slowest']:.2f}"
-        print(f"| {name} | {times} | {found['peak'] / 1e6:.0f} | {note} |")
+def run_case(name: str, folder: Path) -> dict[str, Any]:
+    """Run a case in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.commit_month", "--case", name, str(folder)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    answer: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    return answer
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="the 0.1 degree grid and few months")
-    parser.add_argument("--months", type=int, default=24, help="months to commit [24]")
-    parser.add_argument("--grid", default="carbon-ecs")
-    parser.add_argument("--case", choices=sorted(CASES), help=argparse.SUPPRESS)
-    parser.add_argument("--noise", type=float, default=0.1, help=argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="on the 0.1 degree grid")
+    parser.add_argument("--months", type=int, default=12)
+    parser.add_argument("--case", nargs=2, metavar=("CASE", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:
-        run_case(options)
-    elif options.quick:
-        report("carbon-ecs-10", 6)
-    else:
-        report(options.grid, options.months)
+        name, folder = options.case
+        print(json.dumps(CASES[name](Path(folder)) | {"peak_gb": own_peak_gb()}))
+        return
+    grid = grid_named("carbon-ecs-10" if options.quick else "carbon-ecs")
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        write_files(folder, grid.name, options.months)
+        full, bare, plot = (run_case(name, folder) for name in CASES)
+    print(f"{machine()}; {grid.n_lat} x {grid.n_lon} cells, {options.months} months\n")
+    print("| what | seconds | peak GB | at most |\n|---|---|---|---|")
+    gb = full["peak_gb"]
+    print(
+        f"| file to snapshot and ledger, median | {full['median']:.2f} | {gb:.2f} | 8 s, 1.5 GB |"
+    )
+    print(f"| the first one, imports and record included | {full['first']:.2f} | {gb:.2f} | |")
+    print(f"| bare `to_zarr` of the same arrays | {bare['median']:.2f} | {bare['peak_gb']:.2f} | |")
+    print(f"| open and plot one month | {plot['median']:.2f} | {plot['peak_gb']:.2f} | 1 s |")
+    print(
+        f"\nDisk of {RECORD_MONTHS} months, extrapolated: {full['record_mb']:.0f} MB (at most 600)."
+    )
 
 
 if __name__ == "__main__":

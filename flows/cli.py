@@ -120,6 +120,9 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
     note: Annotated[str, typer.Option(help="Name of the experiment; recorded.")] = "",
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Make it the champion whatever the comparison says.")
+    ] = False,
 ) -> None:
     """Train TIDE-Net on the record and register a model version."""
     from flows.operations.train import train as operation
@@ -133,6 +136,7 @@ def train(
             config_file=config,
             seed=seed,
             note=note,
+            promote=promote,
             progress=progress,
         )
     print_trained(trained)

@@ -95,7 +95,10 @@ def run_demo(folder: Path) -> None:
     picture = draw_month(workspace, valid_month=ARRIVALS[-1], lead=1)
     say(f"\nForecast, observation and difference as a map:\n  {picture}\n")
     say("Three commands to try next:")
-    question = "SELECT * FROM forecast_latest WHERE region = 'ecs-shelf'"
+    question = (
+        "SELECT init_month, lead_months, valid_month, mean, q05, q95 "
+        "FROM forecast_latest WHERE region = 'ecs-shelf'"
+    )
     for command in ("status", "skill --region changjiang-plume", f'sql "{question}"'):
         say(f"  .venv/bin/tidenet --home {folder} {command}")
 

@@ -138,18 +138,21 @@ def ingest_monthly(
     """
     logger = get_run_logger()
     files = ingest_files(product, months)
+    published = [file for file in files if file["outcome"] in ("committed", "revised")]
+    for file in published:
+        logger.info("%s %s: snapshot %s", file["month"], file["outcome"], file["snapshot_id"])
+        emit_event(
+            event=PUBLISHED,
+            resource={
+                "prefect.resource.id": f"carbon-ecs.month.{file['month']}",
+                "carbon-ecs.snapshot": file["snapshot_id"],
+                # Triggers act on the newest one: a backlog of years is one forecast, not hundreds.
+                "carbon-ecs.newest": str(file is published[-1]).lower(),
+            },
+            payload=file,
+        )
     for file in files:
-        if file["outcome"] in ("committed", "revised"):
-            logger.info("%s %s: snapshot %s", file["month"], file["outcome"], file["snapshot_id"])
-            emit_event(
-                event=PUBLISHED,
-                resource={
-                    "prefect.resource.id": f"carbon-ecs.month.{file['month']}",
-                    "carbon-ecs.snapshot": file["snapshot_id"],
-                },
-                payload=file,
-            )
-        elif file["outcome"] == "waiting":
+        if file["outcome"] == "waiting":
             logger.warning("%s waits: %s", file["file"], file["message"])
     refused = [file for file in files if file["outcome"] == "quarantined"]
     if refused:

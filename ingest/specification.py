@@ -66,7 +66,9 @@ class ProductSpecification(_Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     title: str
-    file_pattern: str = Field(description="file name with {year} and {month}")
+    file_pattern: str = Field(
+        description="file name with {year} and {month}, and perhaps a * for a version"
+    )
     grid: str | GridDeclaration = Field(description="name of a declared grid, or a grid")
     variables: tuple[str, ...] = Field(min_length=1, description="names tried, in this order")
     units: str = Field(description="units the file must state")
@@ -126,7 +128,7 @@ class ProductSpecification(_Section):
         text = re.escape(self.file_pattern)
         for placeholder, expression in PLACEHOLDERS.items():
             text = text.replace(re.escape(placeholder), expression)
-        return re.compile(text)
+        return re.compile(text.replace(re.escape("*"), ".*"))
 
     def month_of(self, file_name: str) -> Month | None:
         """Return the month that a file name says, or None if it is not one of this product."""
@@ -134,7 +136,7 @@ class ProductSpecification(_Section):
         return None if match is None else month(f"{match['year']}-{match['month']}")
 
     def file_name(self, wanted: Month) -> str:
-        """Return the name that this product's file of a month has."""
+        """Return the name that this product's file of a month has; a * in it stays."""
         year, number = str(wanted).split("-")
         return self.file_pattern.replace("{year}", year).replace("{month}", number)
 

@@ -35,7 +35,7 @@ def season(calendar: int) -> str:
 def summarise(
     product_month: ProductMonth, ocean: np.ndarray, earlier: np.ndarray
 ) -> "pd.DataFrame":
-    """Return one row for each region with an observed cell.
+    """Return one row for ``all`` ocean cells and for each region with an observed cell.
 
     Parameters
     ----------
@@ -63,10 +63,10 @@ def summarise(
     rows = []
     for name, mask in region_masks(product_month.grid, ocean).items():
         cells = mask & np.isfinite(flux)
-        if not cells.any():
+        if not cells.any() and name != "all":
             continue
-        row = {"region": name} | _range(flux, area, cells)
-        if len(earlier) >= MINIMUM_YEARS:
+        row = {"region": name} | (_range(flux, area, cells) if cells.any() else {})
+        if len(earlier) >= MINIMUM_YEARS and cells.any():
             compared = _compared(flux, area, cells, earlier)
             # Only the whole map is large enough for its shape and size to be steady.
             row |= compared if name == "all" else {"z_score": compared["z_score"]}
@@ -136,5 +136,7 @@ def _jumpiness(flux: np.ndarray, ocean: np.ndarray) -> float:
     sea = np.where(ocean, flux, np.nan)
     steps = np.concatenate([np.abs(np.diff(sea, axis=axis)).ravel() for axis in (0, 1)])
     steps = steps[np.isfinite(steps)]
+    if not steps.size:
+        return float("nan")
     low, high = np.nanpercentile(sea, [1, 99])
-    return float(np.median(steps) / (high - low)) if steps.size and high > low else 0.0
+    return float(np.median(steps) / (high - low)) if high > low else 0.0

@@ -41,6 +41,7 @@ def to_canonical(text: str | None) -> float:
     if text is None or not text.strip():
         raise MissingUnitsError(
             "The flux states no units.",
+            found="no 'units' attribute, or an empty one",
             expected=_EXPECTED,
             remedy="Ask the provider; a flux without units must not enter the record.",
         )

@@ -57,6 +57,13 @@ class TideNetConfig(BaseModel):
         description="months whose mean anomaly is remembered beside the last one; 0 for none, "
         "so that an untrained network is exactly damped persistence",
     )
+    detail_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="part of the members' local variance drawn by the diffusion refiner; the rest "
+        "is independent noise, which scored the better CRPS with a couple of hundred months",
+    )
     n_patterns: int = Field(24, ge=1, description="error patterns that dress the ensemble")
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ import numpy as np
 from storage.months import Month, calendar_months
 from tidenet.climatology import MonthlyClimatology
 from tidenet.configuration import TideNetConfig
-from tidenet.dressing import Dressing, dress
+from tidenet.dressing import Dressing, dress, white_noise
 from tidenet.forecaster import Forecast
 from tidenet.identity import Domain, input_window
 from tidenet.record import FluxRecord
@@ -65,8 +65,8 @@ class TideNetForecaster:
     plus what the memory of the last year adds to it, plus the network's departure from both, made
     on the working grid, interpolated, and followed as far as the validation block has shown it to
     help.
-    Members add errors like those seen before (`tidenet.dressing`); their local part is detail
-    from the diffusion refiner.
+    Members add errors like those seen before (`tidenet.dressing`); of their local part, the share
+    ``config.detail_share`` is detail from the diffusion refiner.
 
     Parameters
     ----------
@@ -163,13 +163,18 @@ class TideNetForecaster:
         """Return the departure (lead, height, width) and each member's local noise."""
         import torch
 
-        noise = rng.standard_normal((n_members, self.n_leads, *grid.shape), dtype=np.float32)
+        noise = white_noise(rng, grid, n_members, self.n_leads)
+        share = np.float32(self.config.detail_share)
         self.network.eval()
         with torch.inference_mode():
             output = self.network(x, torch.zeros_like(x.linear))
-            details = refined_details(self.network, output.conditions, torch.from_numpy(noise))
-        around = details.numpy() - output.detail.numpy()
-        return output.departure[0].numpy(), unit_details(around, self.detail_std, grid)
+            if share > 0:
+                start = torch.from_numpy(white_noise(rng, grid, n_members, self.n_leads))
+                details = refined_details(self.network, output.conditions, start)
+                around = details.numpy() - output.detail.numpy()
+                refined = unit_details(around, self.detail_std, grid)
+                noise = np.sqrt(1 - share) * noise + np.sqrt(share) * refined
+        return output.departure[0].numpy(), noise
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Return every array that is needed to rebuild this forecaster."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 UNITS = "mmol m$^{-2}$ d$^{-1}$"
 LAND_COLOUR = "0.82"
+FLUX_COLOURS = "RdBu_r"
+ERROR_COLOURS = "PuOr_r"
 
 
 def forecast_map(
@@ -28,7 +30,9 @@ def forecast_map(
 ) -> "Figure":
     """Draw forecast, observation and their difference side by side.
 
-    Blue is uptake by the sea, red is release; white is no flux. The first two panels share one
+    Blue is uptake by the sea, red is release; white is no flux. The error has colours of its own:
+    orange where the forecast is too high. Ocean cells without a value are hatched. The first two
+    panels share one
     scale, symmetric around zero, that holds 98 % of both fields.
 
     Parameters
@@ -46,16 +50,18 @@ def forecast_map(
 
     difference = forecast - observed
     limit = _limit(np.concatenate([forecast[ocean], observed[ocean]]))
-    figure = Figure(figsize=(13, 5.6), layout="constrained")
+    # As wide as three maps of this shape are at this height, with room for axes and titles.
+    width = 4.4 * grid.n_lon * np.cos(np.deg2rad(float(grid.lat.mean()))) / grid.n_lat
+    figure = Figure(figsize=(3 * max(width, 2.6) + 1.5, 6.4), layout="constrained")
     axes = figure.subplots(1, 3, sharex=True, sharey=True)
     lead = int((valid_month - init_month).astype(int))
     panels = (
-        (f"Forecast from {init_month}, lead {lead}", forecast, limit),
-        (f"Observed {valid_month}", observed, limit),
-        ("Forecast minus observed", difference, _limit(difference[ocean])),
+        (f"Forecast from {init_month}, lead {lead}", forecast, limit, FLUX_COLOURS),
+        (f"Observed {valid_month}", observed, limit, FLUX_COLOURS),
+        ("Forecast minus observed", difference, _limit(difference[ocean]), ERROR_COLOURS),
     )
-    for axis, (title, field, panel_limit) in zip(axes, panels, strict=True):
-        image = _draw_field(axis, field, grid, ocean, panel_limit)
+    for axis, (title, field, panel_limit, colours) in zip(axes, panels, strict=True):
+        image = _draw_field(axis, field, grid, ocean, panel_limit, colours)
         axis.set_title(title, fontsize=11)
         bar = figure.colorbar(image, ax=axis, orientation="horizontal", shrink=0.9, pad=0.02)
         bar.set_label(UNITS, fontsize=9)
@@ -65,9 +71,8 @@ def forecast_map(
         f"Sea-air CO$_2$ flux, {valid_month}: blue into the sea, red out of the sea", fontsize=13
     )
     rmse = _area_weighted_rmse(difference, grid, ocean)
-    figure.text(
-        0.995, 0.005, f"RMSE {rmse:.2f} {UNITS}   {source}", ha="right", fontsize=8, color="0.35"
-    )
+    hatched = "  Hatched: not observed." if not np.isfinite(observed[ocean]).all() else ""
+    figure.supxlabel(f"RMSE {rmse:.2f} {UNITS}.{hatched}  {source}", fontsize=8, color="0.35")
     return figure
 
 
@@ -78,7 +83,7 @@ def _limit(values: np.ndarray) -> float:
 
 
 def _draw_field(
-    axis: "Axes", field: np.ndarray, grid: Grid, ocean: np.ndarray, limit: float
+    axis: "Axes", field: np.ndarray, grid: Grid, ocean: np.ndarray, limit: float, colours: str
 ) -> "AxesImage":
     extent = (
         grid.lon_bounds[0, 0],
@@ -91,11 +96,16 @@ def _draw_field(
         np.where(ocean, field, np.nan),
         origin="lower",
         extent=extent,
-        cmap="RdBu_r",
+        cmap=colours,
         vmin=-limit,
         vmax=limit,
         interpolation="nearest",
     )
+    hidden = (ocean & ~np.isfinite(field)).astype(float)
+    if hidden.any():
+        axis.contourf(
+            grid.lon, grid.lat, hidden, levels=[0.5, 1.5], colors=["0.95"], hatches=["////"]
+        )
     axis.contour(
         grid.lon, grid.lat, ocean.astype(float), levels=[0.5], colors="0.3", linewidths=0.6
     )

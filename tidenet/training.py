@@ -7,6 +7,7 @@ climatology, damping and error patterns are fitted once more on all months.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +28,25 @@ if TYPE_CHECKING:
     from tidenet.model.network import TideNet
     from tidenet.samples import Samples
 
-__all__ = ["TrainingProgress", "train"]
+__all__ = ["Trained", "TrainingProgress", "train", "train_and_hold_out"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained forecaster, and the same network as it was before it had seen the last months.
+
+    Parameters
+    ----------
+    forecaster
+        For service: climatology, damping and errors fitted on every month of the record.
+    held_out
+        For judgement on the validation block: they are fitted on the months before it. Only the
+        network's stopping point and its weight were chosen on the block.
+    """
+
+    forecaster: TideNetForecaster
+    held_out: TideNetForecaster
+
 
 DETAIL_SAMPLES = 4
 """Details drawn per validation window to learn how much the refiner's details vary."""
@@ -40,7 +59,18 @@ def train(
     seed: int,
     progress: Callable[[TrainingProgress], None] | None = None,
 ) -> TideNetForecaster:
-    """Train TIDE-Net and fit all that is needed to forecast with it.
+    """Train TIDE-Net and fit all that is needed to forecast with it. As `train_and_hold_out`."""
+    return train_and_hold_out(record, config, seed=seed, progress=progress).forecaster
+
+
+def train_and_hold_out(
+    record: FluxRecord,
+    config: TideNetConfig,
+    *,
+    seed: int,
+    progress: Callable[[TrainingProgress], None] | None = None,
+) -> Trained:
+    """Train TIDE-Net, once for service and once as it can be judged.
 
     Parameters
     ----------
@@ -81,7 +111,8 @@ def train(
     follow = _cautious_weight(error, departed, validation.weight.numpy())
     error = error - follow[:, None, None] * departed
     growth = _error_growth(error, validation, early, linear, grid, config)
-    return _finish(record, config, domain, grid, network, follow, growth, validation, seed)
+    fitted = (config, domain, grid, network, follow, growth, validation, seed)
+    return Trained(_finish(record, *fitted), _finish(early, *fitted))
 
 
 def _fit_linear(record: FluxRecord, config: TideNetConfig) -> LinearPart:

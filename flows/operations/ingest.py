@@ -5,7 +5,6 @@ written to the ledger. If the process dies in between, the next run reads the sa
 the record holds just this content, commits nothing and writes the missing ledger row.
 """
 
-import dataclasses
 import enum
 import getpass
 import tempfile
@@ -17,17 +16,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.operations.quarantine import put_into_quarantine
+from flows.operations.refusals import (
+    as_check,
+    as_ledger_check,
+    before_record,
+    duplicate,
+    not_begun,
+    refusal,
+    refuse_other_grid,
+    refuse_other_mask,
+    refuse_too_early,
+    spike_check,
+)
 from flows.operations.workspace import Progress, Workspace, no_progress
 from storage import ledger
 from storage.errors import TidenetError
 from storage.flux_month import SourceFile
 from storage.months import Month
 from storage.months import month as parse_month
-from storage.record_errors import GapError
+from storage.record_errors import BeforeRecordError, GapError
 
 if TYPE_CHECKING:
-    from ingest.errors import RefusedFileError
-    from ingest.quality import CheckReport, CheckResult
     from ingest.reader import ProductMonth
     from ingest.sources import FetchedFile, ProductFile
     from ingest.specification import ProductSpecification
@@ -81,10 +90,6 @@ class IngestedFile:
     outcome: Outcome
     message: str = ""
     snapshot_id: str | None = None
-
-
-class ImplausibleMonthError(TidenetError):
-    """A month failed statistical checks."""
 
 
 class NothingToAcceptError(TidenetError):
@@ -210,23 +215,27 @@ class Intake:
                 file.file_name, file.month, Outcome.UNCHANGED, snapshot_id=snapshot_id
             )
         known = ledger.status_of(engine, seen.product, seen.sha256, file_name=seen.file_name)
-        if known is not None and known.status == "quarantined" and acceptance is None:
+        if acceptance is None and known is not None and self._stays_refused(known):
             message = f"{known.message} What to do: {known.remedy}"
             return IngestedFile(file.file_name, file.month, Outcome.QUARANTINED, message)
         try:
             if file.month in self._ambiguous:
-                raise self._duplicate(file)
+                raise duplicate(file, self.files)
             product_month = self._read(fetched)
-            self._refuse_too_early(file)
+            refuse_too_early(file, self.specification)
             return self._check_and_commit(fetched, seen, product_month, acceptance)
         except RefusedFileError as error:
-            return self._quarantine(fetched, seen, (_as_check(error),), error)
+            return self._quarantine(fetched, seen, (as_check(error),), error)
+        except BeforeRecordError as error:
+            early = before_record(error)
+            return self._quarantine(fetched, seen, (as_check(early),), early)
         except GapError as error:
             return self._wait(seen, error)
 
     @cached_property
     def record(self) -> "CarbonEcs":
         """The record, begun with the product's grid and ocean mask where there is none."""
+        from ingest.errors import RefusedFileError
         from ingest.mask import ocean_mask
         from storage.carbon_ecs import CarbonEcs
         from storage.record_template import RecordTemplate
@@ -235,10 +244,22 @@ class Intake:
         if CarbonEcs.exists(url, patience):
             return CarbonEcs.open(url, patience=patience)
         mask = self.specification.mask
-        first = self.files[: 1 if mask.variable else mask.first_months]
-        ocean = ocean_mask(mask, [self._read(self._fetch(file)) for file in first])
+        first = [file for file in self.files if file.month >= self._begin]
+        first = first[: 1 if mask.variable else mask.first_months]
+        if first[0].month > self._begin:
+            raise not_begun(self._begin, "no file of that month")
+        try:
+            ocean = ocean_mask(mask, [self._read(self._fetch(file)) for file in first])
+        except RefusedFileError as error:  # of one of the first files, not of the one at hand
+            raise not_begun(self._begin, error.message) from error
         template = RecordTemplate(self.specification.target_grid, ocean)
         return CarbonEcs.open_or_create(url, template, patience)
+
+    @cached_property
+    def _begin(self) -> Month:
+        """First month of a new record: as specified, or that of the first file."""
+        start = self.specification.start
+        return self.files[0].month if start is None else parse_month(start)
 
     # --- steps --------------------------------------------------------------------------------
 
@@ -258,6 +279,17 @@ class Intake:
             now=self.workspace.now(),
         )
 
+    def _stays_refused(self, known: ledger.FileStatus) -> bool:
+        """Whether bytes that were refused before need not be looked at again.
+
+        A statistical refusal is left to a person. What a reader refused may be right by now: the
+        specification was corrected, the second file of the month is gone, the month has come.
+        """
+        if known.status != "quarantined":
+            return False
+        checks = ledger.checks_of(self.workspace.engine, known.product_file_id)
+        return all(check.passed or check.kind == "statistical" for check in checks)
+
     def _check_and_commit(
         self,
         fetched: "FetchedFile",
@@ -269,12 +301,15 @@ class Intake:
         from ingest.quality import check_month
 
         record = self.record
-        _refuse_other_grid(record, product_month)
+        refuse_other_grid(record, product_month)
+        refuse_other_mask(record, product_month)
+        if record.last_month is None and product_month.month > self._begin:
+            raise not_begun(self._begin, "the record is empty")
         earlier = record.same_calendar_month(product_month.month)
         report = check_month(product_month, self.specification.limits, record.ocean, earlier)
-        checks = tuple(_as_ledger_check(result) for result in report.results)
+        checks = tuple(as_ledger_check(result) for result in report.results)
         if report.outcome == "reject" or (report.outcome == "warn" and acceptance is None):
-            return self._quarantine(fetched, seen, checks, _refusal(report))
+            return self._quarantine(fetched, seen, checks, refusal(report))
         completion = complete_month(
             product_month,
             record.ocean,
@@ -282,6 +317,8 @@ class Intake:
             observed_uncertainty=self.specification.uncertainty,
             source=SourceFile(seen.product, seen.url, seen.sha256),
         )
+        current = ledger.latest_revision(self.workspace.engine, product_month.month)
+        known_content = None if current is None else current.committed.content_hash
         commit = record.commit_month(completion.month)
         committed = ledger.MonthCommitted(
             month=product_month.month,
@@ -296,11 +333,14 @@ class Intake:
         ledger.record_accepted(
             self.workspace.engine,
             seen,
-            (*checks, _spike_check(completion.n_spikes)),
+            (*checks, spike_check(completion.n_spikes)),
             committed,
             self._signed(acceptance),
         )
-        outcome = Outcome.COMMITTED if commit.revision == 1 else Outcome.REVISED
+        if known_content == commit.content_hash:  # the same month in a file written anew
+            outcome = Outcome.UNCHANGED
+        else:
+            outcome = Outcome.COMMITTED if commit.revision == 1 else Outcome.REVISED
         return IngestedFile(
             seen.file_name, product_month.month, outcome, snapshot_id=commit.snapshot_id
         )
@@ -356,83 +396,3 @@ class Intake:
         if acceptance is None:
             return None
         return ledger.Acceptance(acceptance.reason, getpass.getuser(), self.workspace.now())
-
-    def _duplicate(self, file: "ProductFile") -> TidenetError:
-        from ingest.errors import DuplicateMonthError
-
-        names = [other.url for other in self.files if other.month == file.month]
-        return DuplicateMonthError(
-            f"Several files claim to be {file.month}.",
-            found=", ".join(names),
-            expected="one file a month",
-            remedy="Leave the right one in the landing zone and take the others away.",
-        )
-
-    def _refuse_too_early(self, file: "ProductFile") -> None:
-        from ingest.errors import TooEarlyError
-
-        start = self.specification.start
-        if start is not None and file.month < parse_month(start):
-            raise TooEarlyError(
-                f"{file.month} lies before the product's first month.",
-                found=str(file.month),
-                expected=f"{start} or later",
-                remedy="Correct 'start' in the specification if the record is to begin earlier.",
-            )
-
-
-# --- words ----------------------------------------------------------------------------------------
-
-
-def _refuse_other_grid(record: "CarbonEcs", product_month: "ProductMonth") -> None:
-    """Refuse a product on another grid than the record's before anything is compared by cells."""
-    from storage.carbon_ecs import RecordMismatchError
-
-    if product_month.grid != record.grid:
-        raise RecordMismatchError(
-            "The product is on another grid than the record.",
-            found=f"{product_month.grid}",
-            expected=f"{record.grid}",
-            remedy="Ingest it into a record of its own: set TIDENET_HOME or TIDENET_RECORD.",
-        )
-
-
-def _as_check(error: "RefusedFileError") -> ledger.CheckResult:
-    return ledger.CheckResult(
-        name=error.check,
-        kind="structural",
-        severity="error",
-        passed=False,
-        found=error.found,
-        expected=error.expected,
-        message=error.message,
-    )
-
-
-def _as_ledger_check(result: "CheckResult") -> ledger.CheckResult:
-    return ledger.CheckResult(**dataclasses.asdict(result))
-
-
-def _spike_check(n_spikes: int) -> ledger.CheckResult:
-    return ledger.CheckResult(
-        name="spikes",
-        kind="statistical",
-        severity="warning",
-        passed=True,
-        found=f"{n_spikes} isolated cells removed and completed",
-    )
-
-
-def _refusal(report: "CheckReport") -> TidenetError:
-    """Return what is wrong with a month that failed checks, as a named error."""
-    failures = report.failures
-    if report.outcome == "reject":
-        remedy = "Look at the file; ask the provider for a corrected one."
-    else:
-        remedy = 'If it is right all the same: tidenet ingest --accept FILE --reason "...".'
-    return ImplausibleMonthError(
-        " ".join(dict.fromkeys(failure.message for failure in failures)),
-        found="; ".join(f"{failure.name} {failure.found}" for failure in failures),
-        expected="; ".join(f"{failure.name} {failure.expected}" for failure in failures),
-        remedy=remedy,
-    )

@@ -2,7 +2,7 @@
 
 import getpass
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from tidenet.forecasting import TideNetForecaster
     from tidenet.record import FluxRecord
     from tidenet.training import TrainingProgress
+
+
+MINIMUM_COMMON_MONTHS = 12
+"""Init months, unseen by both, that a comparison with the champion needs."""
 
 
 class InvalidConfigurationError(TidenetError):
@@ -63,12 +67,13 @@ def train(
     config_file: Path | None = None,
     seed: int = 0,
     note: str = "",
+    promote: bool = False,
     progress: Progress = no_progress,
 ) -> TrainedVersion:
     """Train on the record up to a cut-off month; later months are not read.
 
-    The new model becomes the champion if the grid has none yet, or if its mean squared error on its
-    validation block is below the champion's on the same months.
+    The new model becomes the champion if the grid has none yet, or if its error is smaller than the
+    champion's on validation months that neither has learned from. The decision is recorded.
 
     Parameters
     ----------
@@ -82,21 +87,24 @@ def train(
         Seed of every random choice.
     note
         Name of the experiment; kept with the version.
+    promote
+        Make it the champion whatever the comparison says.
     progress
         Called with epoch, number of epochs and the losses.
     """
     from storage.weights import save_model
     from tidenet.configuration import TideNetConfig
-    from tidenet.training import train as train_network
+    from tidenet.training import train_and_hold_out
 
     chosen = config or (read_config(config_file) if config_file else TideNetConfig())
     store = workspace.record()
     record = flux_record(store, None, until)
     started = time.monotonic()
-    forecaster = train_network(record, chosen, seed=seed, progress=_report(progress))
+    trained = train_and_hold_out(record, chosen, seed=seed, progress=_report(progress))
+    forecaster = trained.forecaster
     duration = time.monotonic() - started
     validation = record.months[-chosen.validation_months :]
-    numbers = _compare_with_champion(workspace, forecaster, record, validation, seed)
+    numbers = _judge(workspace, trained.held_out, record, validation, seed)
     stored = save_model(
         workspace.settings.models_url,
         f"tidenet-{str(record.last_month).replace('-', '')}",
@@ -125,7 +133,7 @@ def train(
         note=note,
     )
     register_model(workspace.engine, version)
-    promoted, reason = _decide(numbers)
+    promoted, reason = _decide(numbers, by_hand=promote)
     previous = numbers.get("champion")
     if previous != stored.version:
         decision = Promotion(
@@ -173,63 +181,93 @@ def _report(progress: Progress) -> "Callable[[TrainingProgress], None]":
     return show
 
 
-def _compare_with_champion(
+def _judge(
     workspace: Workspace,
-    challenger: "TideNetForecaster",
+    held_out: "TideNetForecaster",
     record: "FluxRecord",
     validation: np.ndarray,
     seed: int,
 ) -> dict[str, Any]:
     """Return the skill of challenger, champion and damped persistence on the validation block.
 
-    The champion may have learned from some of these months, which can only favour it: the
-    comparison errs towards keeping what is in service.
+    The challenger is judged as it was before it saw these months. The champion is judged on those
+    of them that it has not learned from either, beside the challenger on the same ones.
     """
-    from tidenet.evaluation import evaluate
-    from tidenet.skill import add_up, scores
-
+    n_leads = held_out.n_leads
+    first = max(validation[0] - 1, record.first_month + held_out.n_history - 1)
+    init_months = np.arange(first, validation[-1] - n_leads + 1)
+    judged: dict[str, Forecaster] = {
+        "challenger": held_out,
+        "damped-persistence": held_out.references["damped-persistence"],
+    }
+    numbers: dict[str, Any] = {"validation": f"{validation[0]}..{validation[-1]}"}
+    numbers |= _skill(judged, held_out, record, init_months, seed)
     current = champion(workspace.engine, record.grid.name)
-    candidates: dict[str, Forecaster] = {
-        "challenger": challenger,
-        "damped-persistence": challenger.references["damped-persistence"],
-    }
-    if current is not None:
-        candidates["champion"] = load_model(workspace, current, record.grid, record.ocean)
-    first, last = validation[0] - 1, validation[-1] - challenger.n_leads
-    first = max(first, record.first_month + challenger.n_history - 1)
-    init_months = list(np.arange(first, last + 1))
-    rows = evaluate(
-        candidates,
-        record,
-        init_months,
-        climatology=challenger.climatology,
-        references=challenger.references,
-        seed=seed,
-    )
-    numbers: dict[str, Any] = {
-        "validation": f"{validation[0]}..{validation[-1]}",
-        "n_init_months": len(init_months),
-    }
-    for name in candidates:
-        total = scores(add_up(row.sums for row in rows if row.method == name))
-        numbers[f"msss_{name}"] = round(total["msss"], 4)
-        numbers[f"rmse_{name}"] = round(total["rmse"], 4)
-    if current is not None:
-        numbers["champion"] = current.version
+    if current is None:
+        return numbers
+    unseen = init_months[init_months >= current.trained_until]
+    numbers |= {"champion": current.version, "n_common": len(unseen)}
+    if len(unseen) >= MINIMUM_COMMON_MONTHS:
+        rivals = {
+            "challenger_common": held_out,
+            "champion_common": load_model(workspace, current, record.grid, record.ocean),
+        }
+        numbers |= _skill(rivals, held_out, record, unseen, seed)
     return numbers
 
 
-def _decide(numbers: dict[str, Any]) -> tuple[bool, str]:
-    skill = numbers["msss_challenger"]
-    damped = numbers["msss_damped-persistence"]
-    block = f"on {numbers['validation']} (MSSS {skill:+.3f}, damped persistence {damped:+.3f})"
+def _skill(
+    forecasters: "Mapping[str, Forecaster]",
+    judge: "TideNetForecaster",
+    record: "FluxRecord",
+    init_months: np.ndarray,
+    seed: int,
+) -> dict[str, float]:
+    """Return MSSS against climatology and RMSE over all leads of some forecasters."""
+    from tidenet.evaluation import evaluate
+    from tidenet.skill import add_up, scores
+
+    rows = evaluate(
+        forecasters,
+        record,
+        list(init_months),
+        climatology=judge.climatology,
+        references=judge.references,
+        n_members=2,
+        seed=seed,
+    )
+    numbers = {}
+    for name in forecasters:
+        total = scores(add_up(row.sums for row in rows if row.method == name))
+        numbers[f"msss_{name}"] = round(total["msss"], 4)
+        numbers[f"rmse_{name}"] = round(total["rmse"], 4)
+    return numbers
+
+
+def _decide(numbers: dict[str, Any], *, by_hand: bool) -> tuple[bool, str]:
+    """Return whether a challenger becomes the champion, and why, with the numbers."""
+    skill, damped = numbers["msss_challenger"], numbers["msss_damped-persistence"]
+    block = (
+        f"MSSS against climatology {skill:+.3f} (damped persistence {damped:+.3f}) "
+        f"on {numbers['validation']}"
+    )
+    if by_hand:
+        return True, f"Champion, promoted by hand. {block}."
     if "champion" not in numbers:
-        return True, f"Champion: the first model of this grid {block}."
-    ours, theirs = numbers["rmse_challenger"], numbers["rmse_champion"]
-    name = numbers["champion"]
-    if ours < theirs:
-        return True, f"Champion: RMSE {ours:.3f} against {theirs:.3f} of {name} {block}."
-    return False, f"Not promoted: RMSE {ours:.3f} against {theirs:.3f} of {name} {block}."
+        return True, f"Champion, the first model of this grid. {block}."
+    name, n_common = numbers["champion"], numbers["n_common"]
+    if n_common < MINIMUM_COMMON_MONTHS:
+        return False, (
+            f"Not promoted: {name} has learned from all but {n_common} init months, "
+            f"{MINIMUM_COMMON_MONTHS} are needed for a comparison (--promote decides by hand). "
+            f"{block}."
+        )
+    ours, theirs = numbers["rmse_challenger_common"], numbers["rmse_champion_common"]
+    verdict = "Champion" if ours < theirs else "Not promoted"
+    return ours < theirs, (
+        f"{verdict}: RMSE {ours:.3f} against {theirs:.3f} of {name} on {n_common} init months "
+        f"that neither has learned from. {block}."
+    )
 
 
 def load_model(

@@ -71,8 +71,12 @@ def process(
 
 
 @contextmanager
-def prefect_server(folder: Path) -> Iterator[PrefectServer]:
-    """Start a server on a free port, with its database in a folder."""
+def prefect_server(folder: Path, database_url: str = "") -> Iterator[PrefectServer]:
+    """Start a server on a free port.
+
+    Its database is the PostgreSQL one at a URL, or SQLite in the folder: that one is locked now
+    and then when several runs report at a time.
+    """
     port = free_port()
     api_url = f"http://127.0.0.1:{port}/api"
     environment = {
@@ -86,12 +90,25 @@ def prefect_server(folder: Path) -> Iterator[PrefectServer]:
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
     }
+    if database_url:
+        connection_url = database_url.replace("postgresql://", "postgresql+asyncpg://")
+        environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = connection_url
     arguments = [sys.executable, "-m", "prefect", "server", "start"]
     arguments += ["--host", "127.0.0.1", "--port", str(port)]
     log = folder / "prefect-server.log"
     with process(arguments, environment, log, folder) as running:
         _wait_until_ready(running, f"{api_url}/health", log)
         yield PrefectServer(api_url, environment)
+
+
+@contextmanager
+def prefect_worker(
+    server: PrefectServer, pool: str, extra: Mapping[str, str], log: Path, cwd: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a worker of a process work pool; its flow runs find `extra` in their environment."""
+    arguments = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool]
+    with process(arguments, {**server.environment, **extra}, log, cwd) as running:
+        yield running
 
 
 def _wait_until_ready(running: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -130,6 +130,17 @@ def test_saved_and_loaded_it_forecasts_the_same_bits(record, trained):
         same(run(reference, record), run(alone, record))
 
 
+def test_members_may_take_their_local_part_from_the_refiner(record, trained):
+    config = trained.config.model_copy(update={"detail_share": 0.5})
+    refined = replace(trained, config=config)
+    one, other = run(refined, record), run(trained, record)
+    np.testing.assert_array_equal(one.mean, other.mean)
+    assert np.nanmax(np.abs(one.members - other.members)) > 0
+    same(one, run(refined, record))
+    ratio = np.nanstd(one.members - one.mean) / np.nanstd(other.members - other.mean)
+    assert 0.7 < ratio < 1.4
+
+
 def test_loading_for_another_sea_lists_every_difference(record, trained):
     grid = replace(record.grid, name="other", west=121.0)
     with pytest.raises(IncompatibleModelError) as refused:

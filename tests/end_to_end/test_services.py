@@ -1,0 +1,433 @@
+"""The whole loop on real services, run by Prefect alone.
+
+Each step is a fixture that happens once; the tests look at what it left behind.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import s3fs
+import yaml
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun, TaskRun
+from prefect.flows import Flow, load_flow_from_entrypoint
+from services.postgres import PostgresServer
+from services.prefect import prefect_server, prefect_worker
+from services.s3 import S3Server
+from services.small_loop import World
+from services.whole_loop import Services
+
+from storage.database import connect
+from storage.months import month, month_range
+
+pytestmark = pytest.mark.xdist_group("prefect")
+
+ROOT = Path(__file__).parents[2]
+POOL = "tidenet"
+FLOWS = ("backfill", "forecast", "ingest-monthly", "retrain", "verify")
+FIRST, LAST = "2010-01", "2014-12"
+TRAIN_UNTIL = "2013-12"
+HINDCASTS = ("2013-12", "2014-04")
+NEW, DAMAGED = "2015-01", "2015-02"
+TINY = """\
+working_cells: 16
+hidden_channels: 4
+n_modes: 2
+n_spectral_cells: 1
+refiner_channels: [4]
+refiner_steps: 2
+n_epochs: 1
+n_history: 3
+slow_months: 3
+validation_months: 12
+n_patterns: 4
+"""
+
+
+# --- the services ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def services(
+    postgres_server: PostgresServer, s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Services]:
+    """Everything but the worker: servers, an empty archive, and five years in the bucket."""
+    folder = tmp_path_factory.mktemp("services")
+    provider = World.create(folder / "provider")
+    provider.deliver_span(FIRST, LAST)
+    (folder / "tiny.yaml").write_text(TINY)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("TIDENET_", "PREFECT_", "AWS_")):
+                patch.delenv(name)
+        for name, value in s3_server.environment.items():
+            patch.setenv(name, value)
+        place = f"s3://{s3_server.bucket}/{uuid4().hex}"
+        filesystem = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
+        files = [str(file) for file in sorted((provider.home / "landing").iterdir())]
+        filesystem.put(files, f"{place}/landing/")
+        archive, behind_prefect = (postgres_server.new_database() for _ in range(2))
+        environment = {
+            **s3_server.environment,
+            "TIDENET_HOME": str(folder / "home"),
+            "TIDENET_PRODUCT": "small",
+            "TIDENET_PRODUCTS_FOLDER": str(provider.home / "products"),
+            "TIDENET_DATABASE": archive,
+            "TIDENET_LANDING": f"{place}/landing",
+            "TIDENET_RECORD": f"{place}/record",
+            "TIDENET_PREDICTIONS": f"{place}/predictions",
+            "TIDENET_MODELS": f"{place}/models",
+            "TIDENET_QUARANTINE": f"{place}/quarantine",
+            "TIDENET_ARCHIVE_STEP": "1.0",
+            "TIDENET_N_MEMBERS": "4",
+            "OMP_NUM_THREADS": "1",
+        }
+        engine = connect(archive, timeout_s=30)
+        with (
+            prefect_server(folder, behind_prefect) as server,
+            SyncPrefectClient(server.api_url) as client,
+        ):
+            yield Services(
+                prefect=server,
+                client=client,
+                s3=s3_server,
+                postgres=postgres_server,
+                place=place,
+                provider=provider,
+                folder=folder,
+                environment=environment,
+                filesystem=filesystem,
+                engine=engine,
+            )
+        engine.dispose()
+        for url in (archive, behind_prefect):
+            postgres_server.drop_database(url)
+
+
+# --- the steps ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def deployed(services: Services) -> Services:
+    """The deployments of prefect.yaml, registered twice."""
+    made = services.prefect.command(*("work-pool", "create", "--type", "process", POOL), cwd=ROOT)
+    assert made.returncode == 0, made.stdout + made.stderr
+    for _ in range(2):
+        done = services.prefect.command("--no-prompt", "deploy", "--all", cwd=ROOT)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return services
+
+
+@pytest.fixture(scope="module")
+def working(deployed: Services) -> Iterator[Services]:
+    """A worker takes flow runs from the pool."""
+    log = deployed.worker_log
+    with prefect_worker(deployed.prefect, POOL, deployed.environment, log, ROOT):
+        yield deployed
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """An ingest by command line, the runs that it triggered, and the months it announced."""
+
+    services: Services
+    watched: subprocess.CompletedProcess[str]
+    forecast: FlowRun
+    verify: FlowRun
+    n_triggered: int
+    published: list[str]
+
+
+@pytest.fixture(scope="module")
+def filled(working: Services) -> Ingested:
+    """Five years in the record. There is no model yet, so that the triggered forecast fails."""
+    known = working.known_runs("forecast", "verify")
+    watched = working.prefect.command(
+        *("deployment", "run", "ingest-monthly/ingest-monthly"),
+        *("--watch", "--watch-interval", "1"),
+        cwd=working.folder,
+    )
+    forecast, verify = (working.triggered(name, known) for name in ("forecast", "verify"))
+    n_triggered = len(working.known_runs("forecast", "verify") - known)
+    return Ingested(working, watched, forecast, verify, n_triggered, working.published())
+
+
+@pytest.fixture(scope="module")
+def hindcast(filled: Ingested) -> Services:
+    """A champion that learned from four years, and scored hindcasts from the fifth."""
+    services = filled.services
+    options = str(services.folder / "tiny.yaml")
+    trained = services.run("retrain", until=TRAIN_UNTIL, config_file=options, note="first")
+    assert trained.state_name == "Completed", trained.state
+    first, last = HINDCASTS
+    made = services.run("backfill", first=first, last=last)
+    assert made.state_name == "Completed", made.state
+    return services
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A new month's file, and what followed from it."""
+
+    services: Services
+    ingest: FlowRun
+    forecast: FlowRun
+    verify: FlowRun
+
+
+@pytest.fixture(scope="module")
+def live(hindcast: Services) -> Services:
+    """A live forecast from the last month that is there."""
+    made = hindcast.run("forecast")
+    assert made.state_name == "Completed", made.state
+    return hindcast
+
+
+@pytest.fixture(scope="module")
+def arrived(live: Services) -> Arrival:
+    """One more month in the bucket; only the ingest is started."""
+    live.deliver(NEW)
+    known = live.known_runs("forecast", "verify")
+    ingest = live.run("ingest-monthly")
+    forecast, verify = (live.triggered(name, known) for name in ("forecast", "verify"))
+    return Arrival(live, ingest, forecast, verify)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A damaged file's flow run, and the record's history before it."""
+
+    services: Services
+    run: FlowRun
+    history: list[str]
+    known: set[UUID]
+
+
+@pytest.fixture(scope="module")
+def refused(arrived: Arrival) -> Refusal:
+    """The next month's file arrives cut off half-way."""
+    services = arrived.services
+    history, known = services.history(), services.known_runs("forecast", "verify")
+    whole = services.provider.deliver(DAMAGED).read_bytes()
+    services.deliver(DAMAGED, whole[: len(whole) // 2])
+    return Refusal(services, services.run("ingest-monthly"), history, known)
+
+
+# --- deployments ----------------------------------------------------------------------------------
+
+
+def declared() -> list[dict[str, Any]]:
+    return list(yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"])
+
+
+@pytest.mark.parametrize("deployment", declared(), ids=lambda deployment: deployment["name"])
+def test_a_deployment_says_what_it_does_and_when_and_its_flow_can_be_imported(
+    deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert deployment["description"] and deployment["tags"] and deployment["schedules"]
+    found = load_flow_from_entrypoint(deployment["entrypoint"])
+    assert isinstance(found, Flow)
+    assert found.name == deployment["name"]
+    found.validate_parameters(deployment["parameters"])
+    assert set(deployment["parameters"]) == set(found.parameters.properties)
+
+
+def test_deploying_twice_leaves_one_deployment_a_flow(deployed: Services) -> None:
+    found = deployed.client.read_deployments()
+    assert sorted(deployment.name for deployment in found) == sorted(FLOWS)
+    for deployment in found:
+        assert deployment.description and deployment.tags, deployment.name
+        assert len(deployment.schedules) == 1, deployment.name
+        assert deployment.work_pool_name == POOL
+        assert deployment.concurrency_options is not None
+
+
+def test_deploying_twice_leaves_one_trigger_for_forecast_and_one_for_verify(
+    deployed: Services,
+) -> None:
+    names = sorted(automation.name for automation in deployed.client.read_automations())
+    assert len(names) == 2
+    assert "forecast" in names[0] and "verify" in names[1]
+
+
+# --- the first ingest -----------------------------------------------------------------------------
+
+
+def test_the_backlog_is_ingested_from_the_bucket(filled: Ingested) -> None:
+    assert filled.watched.returncode == 0, filled.watched.stdout + filled.watched.stderr
+    assert filled.services.rows("SELECT count(*), min(month), max(month) FROM latest_months") == [
+        (60, month(FIRST).astype(object), month(LAST).astype(object))
+    ]
+    assert len(filled.services.objects("record")) > 60
+
+
+def test_a_backlog_announces_every_month_and_triggers_one_forecast(filled: Ingested) -> None:
+    months = [str(each) for each in month_range(month(FIRST), month(LAST))]
+    assert filled.published == months
+    assert filled.n_triggered == 2  # one forecast and one verification
+
+
+def test_a_named_error_fails_the_run_at_once_with_what_to_do(filled: Ingested) -> None:
+    assert filled.forecast.state_name == "Failed"
+    assert "no champion" in str(filled.forecast.state.message)
+    assert "tidenet train" in str(filled.forecast.state.message)
+    (task,) = filled.services.tasks_of(filled.forecast.id)
+    assert task.run_count == 1
+
+
+def test_verifying_before_there_is_a_forecast_is_no_error(filled: Ingested) -> None:
+    assert filled.verify.state_name == "Completed"
+
+
+# --- model and hindcasts --------------------------------------------------------------------------
+
+
+def test_the_champion_and_its_weights_are_where_the_settings_say(hindcast: Services) -> None:
+    ((version, url),) = hindcast.rows(
+        "SELECT model_version, weights_url FROM champion JOIN model_versions ON "
+        "version = model_version"
+    )
+    assert version.startswith("tidenet-201312")
+    assert url.startswith(f"{hindcast.place}/models/")
+    assert any(version in key for key in hindcast.objects("models"))
+
+
+def test_every_hindcast_has_its_fields_in_the_bucket_and_its_scores_in_sql(
+    hindcast: Services,
+) -> None:
+    found = hindcast.rows(
+        "SELECT r.init_month, r.fields_url, count(DISTINCT s.lead_months) "
+        "FROM forecast_runs r JOIN skill_scores s ON s.run_id = r.id "
+        "WHERE r.issued_kind = 'hindcast' GROUP BY 1, 2 ORDER BY 1"
+    )
+    expected = [each.astype(object) for each in month_range(*map(month, HINDCASTS))]
+    assert [init for init, *_ in found] == expected
+    assert all(n_leads == 6 for *_, n_leads in found)
+    assert all(hindcast.filesystem.exists(url) for _, url, _ in found)
+
+
+# --- a new month ----------------------------------------------------------------------------------
+
+
+def test_a_new_month_is_forecast_from_without_anybodys_help(arrived: Arrival) -> None:
+    assert arrived.ingest.state_name == "Completed"
+    assert arrived.forecast.state_name == "Completed", arrived.forecast.state
+    found = arrived.services.rows(
+        "SELECT init_month, count(*) FROM forecast_latest WHERE issued_kind = 'live' "
+        "AND region = 'ecs-shelf' GROUP BY 1"
+    )
+    assert found == [(month(NEW).astype(object), 6)]
+
+
+def test_the_earlier_forecast_is_verified_without_anybodys_help(arrived: Arrival) -> None:
+    assert arrived.verify.state_name == "Completed", arrived.verify.state
+    found = arrived.services.rows(
+        "SELECT init_month, lead_months, valid_month FROM scores_current "
+        "WHERE issued_kind = 'live' AND region = 'ecs-shelf'"
+    )
+    assert found == [(month(LAST).astype(object), 1, month(NEW).astype(object))]
+    skill = arrived.services.rows(
+        "SELECT lead_months, n_months, rmse FROM skill_by_lead "
+        "WHERE issued_kind = 'live' AND region = 'ecs-shelf'"
+    )
+    assert [(lead, n) for lead, n, _ in skill] == [(1, 1)]
+    assert 0 < skill[0][2] < 10
+
+
+def test_what_triggered_the_forecast_was_the_published_month(arrived: Arrival) -> None:
+    assert arrived.services.published()[-1] == NEW
+    for run in (arrived.forecast, arrived.verify):
+        assert run.created_by is not None
+        assert run.created_by.type == "AUTOMATION"
+
+
+# --- a damaged file -------------------------------------------------------------------------------
+
+
+def test_a_damaged_file_fails_its_flow_run_with_the_reason(refused: Refusal) -> None:
+    assert refused.run.state_name == "Failed"
+    said = str(refused.run.state.message)
+    for words in ("FilesRefusedError", "SMALL_201502.nc", "in quarantine", "What to do"):
+        assert words in said
+
+
+def test_a_damaged_file_is_kept_in_the_quarantine_bucket_with_its_report(refused: Refusal) -> None:
+    names = [key.rpartition("/")[2] for key in refused.services.objects("quarantine")]
+    assert {"SMALL_201502.nc", "report.json"} <= set(names)
+    assert refused.services.rows("SELECT file_name FROM quarantine_open") == [("SMALL_201502.nc",)]
+
+
+def test_a_damaged_file_leaves_the_record_and_the_forecasts_alone(refused: Refusal) -> None:
+    assert refused.services.history() == refused.history
+    assert refused.services.published()[-1] == NEW
+    assert refused.services.known_runs("forecast", "verify") == refused.known
+
+
+# --- without a worker -----------------------------------------------------------------------------
+
+
+def call(services: Services, statement: str, **changes: str) -> subprocess.Popen[str]:
+    """Start plain Python that calls a flow, against the server."""
+    return subprocess.Popen(
+        [sys.executable, "-c", f"from flows.monthly import *; print('RESULT', {statement})"],
+        env={**services.prefect.environment, **services.environment, **changes},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_flow_is_a_function_and_finds_what_exists(refused: Refusal) -> None:
+    before = refused.services.rows("SELECT id FROM forecast_runs ORDER BY id")
+    output, errors = call(refused.services, "forecast_months()").communicate(timeout=300)
+    result = re.search(r"RESULT (.*)", output)
+    assert result is not None, errors
+    assert "'created': False" in result[1] and f"'init_month': '{NEW}'" in result[1]
+    assert refused.services.rows("SELECT id FROM forecast_runs ORDER BY id") == before
+
+
+def test_a_database_that_is_down_is_tried_again(
+    filled: Ingested, throwaway_postgres: PostgresServer
+) -> None:
+    services = filled.services
+    throwaway_postgres.stop()
+    running = call(
+        services,
+        "verify_forecasts()",
+        TIDENET_DATABASE=throwaway_postgres.url(),
+        TIDENET_ATTEMPTS="1",
+        TIDENET_TIMEOUT_S="2",
+    )
+
+    def waiting() -> TaskRun | None:
+        by_hand = (run for run in services.client.read_flow_runs() if not run.deployment_id)
+        tasks = (task for run in by_hand for task in services.tasks_of(run.id))
+        return next((task for task in tasks if task.state_name == "AwaitingRetry"), None)
+
+    task = services.wait_for(waiting, "a task that waits to be tried again")
+    assert "DatabaseUnavailableError" in str(task.state.message)
+    throwaway_postgres.start()
+    output, errors = running.communicate(timeout=300)
+    assert "'n_scored': 0" in output, errors
+    assert services.client.read_task_run(task.id).run_count == 2
+    assert throwaway_postgres.password not in errors
+
+
+# --- secrets --------------------------------------------------------------------------------------
+
+
+def test_no_log_holds_a_secret(refused: Refusal) -> None:
+    logs = refused.services.logs()
+    assert "SMALL_201502.nc" in logs
+    for secret in refused.services.secrets:
+        assert secret not in logs

@@ -1,0 +1,173 @@
+"""The loop on real services: PostgreSQL, S3, a Prefect server and its worker, and what they did."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import pytest
+import s3fs
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
+    FlowRunFilter,
+    FlowRunFilterId,
+    LogFilter,
+    LogFilterFlowRunId,
+)
+from prefect.client.schemas.objects import FlowRun, TaskRun
+from prefect.events.filters import EventFilter, EventNameFilter, EventOrder
+from services.postgres import PostgresServer
+from services.prefect import PrefectServer
+from services.s3 import S3Server
+from services.small_loop import World
+from sqlalchemy import Engine, text
+
+from storage.carbon_ecs import CarbonEcs
+
+HANGS_S = 300.0
+"""After this a wait is given up: no measure of speed, only the end of a test that hangs."""
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything that runs, and how to look at what it did.
+
+    Parameters
+    ----------
+    prefect, client
+        The Prefect server, and a client of its API.
+    s3, postgres
+        The servers that keep what the loop makes.
+    place
+        URL of the folder in the bucket that everything lies in.
+    provider
+        Where product files are made before they are delivered.
+    folder
+        Logs and options.
+    environment
+        Settings and credentials for the worker.
+    filesystem, engine
+        The bucket, and the archive.
+    """
+
+    prefect: PrefectServer
+    client: SyncPrefectClient
+    s3: S3Server
+    postgres: PostgresServer
+    place: str
+    provider: World
+    folder: Path
+    environment: Mapping[str, str]
+    filesystem: s3fs.S3FileSystem
+    engine: Engine
+
+    @property
+    def worker_log(self) -> Path:
+        return self.folder / "worker.log"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log may hold."""
+        return (self.s3.secret_key, self.s3.access_key, self.postgres.password)
+
+    # --- S3 and PostgreSQL --------------------------------------------------------------------
+
+    def deliver(self, month: str, content: bytes | None = None) -> None:
+        """Let a month's file arrive in the landing bucket."""
+        file = self.provider.deliver(month, content)
+        self.filesystem.put_file(str(file), f"{self.place}/landing/{file.name}")
+
+    def objects(self, prefix: str) -> list[str]:
+        """Return the keys below a prefix, as the server lists them now."""
+        return sorted(self.filesystem.find(f"{self.place}/{prefix}"))
+
+    def history(self) -> list[str]:
+        """Return the record's snapshots."""
+        return [snapshot.id for snapshot in CarbonEcs.open(f"{self.place}/record").history()]
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """Ask the archive on PostgreSQL."""
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(statement))]
+
+    # --- Prefect ------------------------------------------------------------------------------
+
+    def start(self, name: str, **parameters: object) -> UUID:
+        """Start a deployment with parameters and return its flow run's id."""
+        deployment = self.client.read_deployment_by_name(f"{name}/{name}")
+        return self.client.create_flow_run_from_deployment(deployment.id, parameters=parameters).id
+
+    def run(self, name: str, **parameters: object) -> FlowRun:
+        """Run a deployment to its end."""
+        return self.finished(self.start(name, **parameters))
+
+    def finished(self, run_id: UUID) -> FlowRun:
+        """Wait for the end of a flow run."""
+
+        def ended() -> FlowRun | None:
+            run = self.client.read_flow_run(run_id)
+            return run if run.state is not None and run.state.is_final() else None
+
+        return self.wait_for(ended, f"the end of flow run {run_id}")
+
+    def runs_of(self, *names: str) -> list[FlowRun]:
+        """Return the flow runs of deployments, without those scheduled for later."""
+        wanted = DeploymentFilter(name=DeploymentFilterName(any_=list(names)))
+        runs = self.client.read_flow_runs(deployment_filter=wanted)
+        return [run for run in runs if not run.auto_scheduled]
+
+    def known_runs(self, *names: str) -> set[UUID]:
+        """Return the ids of `runs_of`."""
+        return {run.id for run in self.runs_of(*names)}
+
+    def triggered(self, name: str, known: set[UUID]) -> FlowRun:
+        """Wait for a deployment's flow run that was not known before, and for its end."""
+
+        def new() -> FlowRun | None:
+            return next((run for run in self.runs_of(name) if run.id not in known), None)
+
+        return self.finished(self.wait_for(new, f"a run of {name}").id)
+
+    def tasks_of(self, run_id: UUID) -> list[TaskRun]:
+        """Return the task runs of a flow run."""
+        wanted = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
+        return self.client.read_task_runs(flow_run_filter=wanted)
+
+    def published(self) -> list[str]:
+        """Return the months that were announced so far, in the order of their events."""
+        name = EventNameFilter(name=["carbon-ecs.month.published"])
+        page = self.client.read_events(EventFilter(event=name, order=EventOrder.ASC), limit=50)
+        events = list(page.events)
+        while page.next_page:
+            page = self.client.read_events_page(str(page.next_page))
+            events += page.events
+        return [str(event.payload["month"]) for event in events]
+
+    def logs(self) -> str:
+        """Return what server and worker wrote, and what flow runs sent to the server."""
+        written = [log.read_text(errors="replace") for log in self.folder.glob("*.log")]
+        runs = [
+            record.message
+            for run in self.client.read_flow_runs()
+            for record in self.client.read_logs(
+                LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id])), limit=200
+            )
+        ]
+        return "\n".join([*written, *runs])
+
+    def wait_for(self, look: Callable[[], Found | None], what: str) -> Found:
+        """Look again and again until something is there."""
+        deadline = time.monotonic() + HANGS_S
+        while time.monotonic() < deadline:
+            found = look()
+            if found:
+                return found
+            time.sleep(0.3)
+        log = self.worker_log.read_text(errors="replace") if self.worker_log.exists() else ""
+        pytest.fail(f"{what} did not come; the worker's log ends:\n{log[-4000:]}")
