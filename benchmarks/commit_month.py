@@ -29,7 +29,6 @@ title: Synthetic sea on the grid {grid}
 file_pattern: SYNTHETIC_ECS_FCO2_monthly_{{year}}{{month}}.nc
 grid: {grid}
 variables: [fco2]
-units: mmol m-2 d-1
 positive: up
 uncertainty: 1.5
 mask:

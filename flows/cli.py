@@ -44,10 +44,9 @@ def main(
 
 
 def _workspace(context: typer.Context) -> "Workspace":
-    from flows.operations.workspace import Workspace
-    from storage.settings import load_settings
+    from flows.operations.workspace import Workspace, read_settings
 
-    return Workspace(load_settings(context.obj))
+    return Workspace(read_settings(context.obj))
 
 
 def _named_errors(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -265,12 +264,12 @@ def sql(
 @_named_errors
 def migrate(context: typer.Context) -> None:
     """Bring the archive's tables to the version that this software needs."""
+    from flows.operations.workspace import read_settings
     from flows.screen import say
     from storage.database import connect
     from storage.database import migrate as operation
-    from storage.settings import load_settings
 
-    settings = load_settings(context.obj)
+    settings = read_settings(context.obj)
     if settings.database_url.startswith("sqlite"):
         settings.home.mkdir(parents=True, exist_ok=True)
     engine = connect(

@@ -14,7 +14,7 @@ from flows.operations.ingest import IngestedFile, Outcome, ingest
 from flows.operations.picture import draw_month
 from flows.operations.train import train
 from flows.operations.verify import verify
-from flows.operations.workspace import Workspace
+from flows.operations.workspace import Workspace, read_settings
 from flows.screen import (
     CONSOLE,
     print_ingested,
@@ -26,7 +26,6 @@ from flows.screen import (
 from storage.grid import grid_named
 from storage.months import Month, month, month_range
 from storage.registry import champion
-from storage.settings import load_settings
 
 PRODUCT = "synthetic-ecs"
 GRID = "carbon-ecs-10"
@@ -60,7 +59,7 @@ def run_demo(folder: Path) -> None:
     """Run the demonstration in a folder, or what is left of it to do."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".env").write_text(SETTINGS)
-    workspace = Workspace(load_settings(folder))
+    workspace = Workspace(read_settings(folder))
     provider = folder / "provider"
     landing = Path(workspace.settings.landing_url)
 

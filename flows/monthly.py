@@ -14,10 +14,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 from prefect.tasks import exponential_backoff
 
-from flows.operations.workspace import Workspace
+from flows.operations.workspace import Workspace, read_settings
 from storage.errors import TidenetError
 from storage.months import month as parse_month
-from storage.settings import load_settings
 
 PUBLISHED = "carbon-ecs.month.published"
 """Event emitted for every month that was committed to the record."""
@@ -45,7 +44,7 @@ def _is_named(state: Any) -> bool:
 
 
 def _workspace() -> Workspace:
-    return Workspace(load_settings())
+    return Workspace(read_settings())
 
 
 @task(name="ingest-files", timeout_seconds=6 * 3600, **STEADY)

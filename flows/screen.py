@@ -125,7 +125,7 @@ def print_forecast(workspace: "Workspace", run: "MadeForecast") -> None:
     with workspace.engine.connect() as connection:
         answer = connection.execute(
             text(
-                "SELECT lead_months, valid_month, mean, q05, q95, climatology, flux_tgc "
+                "SELECT lead_months, valid_month, mean, q05, q95, climatology, flux_tgc_mean "
                 "FROM regional_predictions WHERE run_id = :run AND region = 'all' "
                 "ORDER BY lead_months"
             ),
@@ -158,11 +158,12 @@ def print_skill(rows: "Sequence[SkillRow]") -> None:
         return
     for (model, kind), group in groupby(rows, key=lambda row: (row.model_version, row.issued_kind)):
         table = Table(
-            *("lead", "climatology", "90 %", "damped", "persist.", "ACC", "CRPSS", "RMSE", "bias"),
-            *("in 90 %", "months"),
+            *("lead", "clim.", "90 % of it", "damped", "pers.", "ACC", "CRPSS", "RMSE", "bias"),
+            *("in90", "n"),
             title=f"{model}, {kind}, region {rows[0].region}\n"
             "MSSS against climatology (with 90 % interval), damped persistence and persistence: "
-            f"1 perfect, 0 no better\nRMSE and bias in {UNITS}",
+            f"1 perfect, 0 no better\nRMSE and bias in {UNITS}; in90: observed inside the 90 % "
+            "interval; n: months",
             title_justify="left",
             title_style="dim",
             header_style="bold",
@@ -201,7 +202,8 @@ def print_status(status: "Status") -> None:
     grid.add_column(style="bold", justify="right")
     grid.add_column()
     span = f"{status.first_month} to {status.last_month}, {status.n_months} months"
-    grid.add_row("record", span if status.last_month is not None else "empty")
+    empty = "empty: put product files into the landing zone, then tidenet ingest"
+    grid.add_row("record", span if status.last_month is not None else empty)
     grid.add_row("product", f"{status.product} in {escape(status.home)}")
     grid.add_row("champion", _model_line(status))
     grid.add_row("last forecast", _run_line(status))

@@ -114,7 +114,8 @@ def _decode(
     name = _first_present(dataset, specification.variables, "flux")
     variable = dataset[name]
     _refuse_contradicting_direction(variable, specification)
-    factor = to_canonical(variable.attrs.get("units"))
+    units = variable.attrs.get("units") or specification.units_if_missing
+    factor = to_canonical(units)
     sign = 1.0 if specification.positive == "up" else -1.0
     values, ocean = _on_grid(dataset, name, specification)
     fco2 = (values * (factor * sign)).astype(np.float32)
@@ -131,7 +132,7 @@ def _decode(
         uncertainty=uncertainty.astype(np.float32),
         ocean=ocean,
         variable=name,
-        units=str(variable.attrs["units"]),
+        units=str(units),
     )
 
 

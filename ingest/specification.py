@@ -71,7 +71,9 @@ class ProductSpecification(_Section):
     )
     grid: str | GridDeclaration = Field(description="name of a declared grid, or a grid")
     variables: tuple[str, ...] = Field(min_length=1, description="names tried, in this order")
-    units: str = Field(description="units the file must state")
+    units_if_missing: str | None = Field(
+        None, description="units of a file that states none; without it such a file is refused"
+    )
     positive: Literal["up", "down"] = Field(
         description="up: positive out of the sea; down: positive into the sea"
     )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MINIMUM_YEARS = 5
-"""Earlier years that a comparison with the calendar month needs."""
+"""Earlier years that show how much a calendar month differs from year to year."""
 
 # Survey means of the East China Sea shelf and their spread over surveys, by season (Guo et al.
 # 2015, Biogeosciences 12, 5495-5510): mmol m-2 d-1, positive out of the sea.
@@ -66,10 +66,8 @@ def summarise(
         if not cells.any() and name != "all":
             continue
         row = {"region": name} | (_range(flux, area, cells) if cells.any() else {})
-        if len(earlier) >= MINIMUM_YEARS and cells.any():
-            compared = _compared(flux, area, cells, earlier)
-            # Only the whole map is large enough for its shape and size to be steady.
-            row |= compared if name == "all" else {"z_score": compared["z_score"]}
+        if len(earlier) and cells.any():
+            row |= _compared(flux, area, cells, earlier, whole=name == "all")
         if name == "all":
             row |= _agreement(flux, ocean) | {"jumpiness": _jumpiness(flux, ocean)}
         if name == "ecs-shelf":
@@ -98,23 +96,34 @@ def _range(flux: np.ndarray, area: np.ndarray, cells: np.ndarray) -> dict[str, f
 
 
 def _compared(
-    flux: np.ndarray, area: np.ndarray, cells: np.ndarray, earlier: np.ndarray
+    flux: np.ndarray, area: np.ndarray, cells: np.ndarray, earlier: np.ndarray, *, whole: bool
 ) -> dict[str, float]:
-    """Return how the month compares with the same calendar month of earlier years."""
+    """Return how the month compares with the same calendar month of earlier years.
+
+    Only the whole map is large enough for its shape and size to be steady. One year shows which
+    way round it is, two how large it is, several how much the years differ.
+    """
     past = earlier[:, cells].astype(np.float64)
-    weight = area[cells] / area[cells].sum()
+    weight = _share(area[cells])
     now = flux[cells].astype(np.float64)
-    means = past @ weight
-    # Years differ by at least a little that so few years need not have shown.
     rms = float(np.sqrt((past**2 @ weight).mean()))
-    spread = max(float(means.std(ddof=1)), 0.1 * rms, 0.3)
-    # The mean of few years is itself uncertain.
-    spread *= float(np.sqrt(1 + 1 / len(past)))
-    return {
-        "z_score": float((now @ weight - means.mean()) / spread),
-        "amplitude": float(np.sqrt(now**2 @ weight) / rms) if rms > 0 else np.nan,
-        "pattern": _correlation(now, past.mean(axis=0), weight),
-    }
+    compared: dict[str, float] = {}
+    if whole:
+        compared["pattern"] = _correlation(now, past.mean(axis=0), weight)
+    if whole and len(past) >= 2 and rms > 0:
+        compared["amplitude"] = float(np.sqrt(now**2 @ weight) / rms)
+    if len(past) >= MINIMUM_YEARS:
+        means = past @ weight
+        # Years differ by at least a little that so few years need not have shown.
+        spread = max(float(means.std(ddof=1)), 0.1 * rms, 0.3)
+        # The mean of few years is itself uncertain.
+        spread *= float(np.sqrt(1 + 1 / len(past)))
+        compared["z_score"] = float((now @ weight - means.mean()) / spread)
+    return compared
+
+
+def _share(area: np.ndarray) -> np.ndarray:
+    return area / area.sum()
 
 
 def _correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:

@@ -6,13 +6,16 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pydantic
 
 from storage.database import check_schema, connect, is_new, migrate
+from storage.errors import TidenetError
 from storage.months import Month
-from storage.settings import Settings
+from storage.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -20,6 +23,11 @@ if TYPE_CHECKING:
     from storage.carbon_ecs import CarbonEcs
     from storage.locations import Patience
     from tidenet.record import FluxRecord
+
+
+class InvalidSettingsError(TidenetError):
+    """A setting has a value that it cannot have."""
+
 
 Progress = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and a word about the present one."""
@@ -34,6 +42,28 @@ def no_progress(done: int, total: int, detail: str) -> None:
 def utc_now() -> dt.datetime:
     """Return the present moment, UTC."""
     return dt.datetime.now(dt.UTC)
+
+
+def read_settings(home: Path | None = None) -> Settings:
+    """Return the settings of a home folder (see `storage.settings.load_settings`).
+
+    Raises
+    ------
+    InvalidSettingsError
+        If a setting has a value that it cannot have; all of them are listed.
+    """
+    try:
+        return load_settings(home)
+    except pydantic.ValidationError as error:
+        wrong = [
+            f"TIDENET_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            for item in error.errors(include_input=False, include_url=False)
+        ]
+        raise InvalidSettingsError(
+            "A setting has a value that it cannot have.",
+            found="; ".join(wrong),
+            remedy="Correct it in the environment, or in .env here or in the home folder.",
+        ) from error
 
 
 @dataclass(frozen=True)

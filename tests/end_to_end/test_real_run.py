@@ -9,6 +9,9 @@ from typer.testing import CliRunner, Result
 from flows.cli import app
 from storage.database import connect
 
+# The folder that all tests read is made once: they belong into one process.
+pytestmark = pytest.mark.xdist_group("real-run")
+
 TINY = """\
 working_cells: 24
 hidden_channels: 8

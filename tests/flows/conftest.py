@@ -4,20 +4,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from filelock import FileLock
-from services.small_loop import FIRST, LAST, World
+from services.small_loop import FIRST, LAST, TINY, World, all_passed
 
 from flows.operations.train import train
-from ingest.quality import PRESENT_RULES, _rules
-from ingest.specification import Limits
 from storage.months import month
-from tidenet.configuration import TideNetConfig
-
-TINY = TideNetConfig.tiny(
-    working_cells=16, n_epochs=1, n_history=3, slow_months=3, validation_months=12
-)
 
 
 @pytest.fixture(autouse=True)
@@ -34,13 +26,6 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = (folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder) / "worlds"
     folder.mkdir(exist_ok=True)
     return folder
-
-
-def all_passed(frame: pd.DataFrame, limits: Limits) -> dict[str, bool]:
-    """Answer in place of Great Expectations."""
-    return dict.fromkeys([rule.name for rule in (*PRESENT_RULES, *_rules(limits))], True) | {
-        "surveyed": True
-    }
 
 
 def made_once(folder: Path, name: str, make: Callable[[Path], World]) -> World:

@@ -96,7 +96,7 @@ def test_failures_say_what_was_found_and_expected_in_which_region() -> None:
     report = check(FIELD * 0.36525, earlier_years())
     units = next(result for result in report.failures if result.name == "units")
     assert units.found.startswith("all 0.3")
-    assert units.expected == "0.45 to 2.2"
+    assert units.expected == "0.55 to 1.9"
     assert "units" in units.message
 
 

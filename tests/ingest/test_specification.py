@@ -44,7 +44,7 @@ def test_an_unknown_product_is_refused_with_those_that_exist(tmp_path: Path) -> 
     [
         (("{year}", "2018"), "file_pattern.*{year}"),
         (("positive: up", "positive: sideways"), "positive"),
-        (("units: mmol m-2 d-1", ""), "units"),
+        (("positive: up", ""), "positive"),
         (("uncertainty: 1.5", "uncertainty: -1"), "uncertainty"),
         (("title:", "titel:"), "titel"),
         (("{name: small, south: 25.0, west: 120.0, step: 0.5, n_lat: 16, n_lon: 14}", "mars"),

@@ -14,7 +14,6 @@ title: A small product
 file_pattern: FLUX_{year}{month}.nc
 grid: {name: small, south: 25.0, west: 120.0, step: 0.5, n_lat: 16, n_lon: 14}
 variables: [fco2, flux]
-units: mmol m-2 d-1
 positive: up
 uncertainty: 1.5
 fill_values: [-9999]

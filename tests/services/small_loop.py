@@ -16,14 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from sqlalchemy import text
 
 from flows.operations.ingest import Acceptance, IngestedFile, ingest
 from flows.operations.workspace import Workspace
+from ingest.quality import PRESENT_RULES, _rules
+from ingest.specification import Limits
 from storage.grid import Grid
 from storage.months import Month, month, month_range
 from storage.settings import Settings
+from tidenet.configuration import TideNetConfig
 
 TESTS = Path(__file__).parents[1]
 GRID = Grid("small-sea", south=25, west=120, step=0.5, n_lat=16, n_lon=14)
@@ -35,7 +39,6 @@ title: A small sea for tests
 file_pattern: SMALL_{year}{month}.nc
 grid: {name: small-sea, south: 25, west: 120, step: 0.5, n_lat: 16, n_lon: 14}
 variables: [fco2]
-units: mmol m-2 d-1
 positive: up
 uncertainty: 1.0
 mask: {variable: ocean}
@@ -49,6 +52,11 @@ TIDENET_N_MEMBERS=4
 TIDENET_TIMEOUT_S=10
 TIDENET_ATTEMPTS=1
 """
+
+# The smallest network: trained in seconds on four years.
+TINY = TideNetConfig.tiny(
+    working_cells=16, n_epochs=1, n_history=3, slow_months=3, validation_months=12
+)
 
 # Means of the shelf by calendar month, mmol m-2 d-1: Guo et al. (2015), smoothed.
 _SEASON = (-10.3, -10.5, -11.0, -11.5, -10.0, -6.0, -3.0, -2.8, -2.0, -2.2, -3.5, -8.0)
@@ -101,6 +109,13 @@ def dataset(of: Month, values: np.ndarray | None = None) -> xr.Dataset:
             "lon": ("lon", GRID.lon, {"units": units["lon"]}),
         },
     )
+
+
+def all_passed(frame: pd.DataFrame, limits: Limits) -> dict[str, bool]:
+    """Answer in place of Great Expectations."""
+    return dict.fromkeys([rule.name for rule in (*PRESENT_RULES, *_rules(limits))], True) | {
+        "surveyed": True
+    }
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,124 @@
+"""Training learns from what the cut-off allows, and a challenger has to earn its place."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from services.small_loop import TINY, World, all_passed, dataset, flux
+
+from flows.operations import train as train_module
+from flows.operations.train import InvalidConfigurationError, train
+from storage.errors import TidenetError
+from storage.months import month
+from storage.record_errors import RecordNotFoundError
+from storage.registry import champion
+from tidenet.errors import NotEnoughMonthsError
+
+LONGER = TINY.model_copy(update={"n_epochs": 0, "validation_months": 18})
+
+
+def in_service(world: World) -> str:
+    model = champion(world.workspace.engine, "small-sea")
+    assert model is not None
+    return model.version
+
+
+def test_the_first_model_of_a_grid_is_the_champion(trained: World) -> None:
+    [(version, promoted, reason)] = trained.rows(
+        "SELECT model_version, promoted, reason FROM promotions"
+    )
+    assert promoted
+    assert "first model" in reason
+    assert in_service(trained) == version
+
+
+def test_later_months_do_not_change_what_is_learned(
+    trained: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An absurd month after the cut-off: the same seed must give the same weights, byte for byte.
+    monkeypatch.setattr("ingest.quality._validate", all_passed)
+    trained.deliver("2014-01", dataset(month("2014-01"), np.float32(-4) * flux(month("2014-01"))))
+    assert trained.outcomes("2014-01") == {"2014-01": "revised"}
+    again = train(trained.workspace, until=month("2013-12"), config=TINY)
+    assert again.version == in_service(trained)
+    assert trained.count("model_versions") == 1
+    assert trained.count("promotions") == 1
+
+
+def test_a_record_too_short_for_the_windows_is_named(filled: World) -> None:
+    with pytest.raises(NotEnoughMonthsError, match=r"Found: 24 months.*What to do"):
+        train(filled.workspace, until=month("2011-12"), config=TINY)
+    assert filled.count("model_versions") == 0
+    assert not (filled.home / "models").exists()
+
+
+def test_training_without_a_record_is_named(empty: World) -> None:
+    with pytest.raises(RecordNotFoundError, match="What to do"):
+        train(empty.workspace, config=TINY)
+
+
+@pytest.mark.parametrize("text", ["n_epoch: 3", "n_epochs: many", "[", "n_leads: 0"])
+def test_options_that_do_not_exist_or_make_no_sense_are_named(
+    filled: World, tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "options.yaml"
+    file.write_text(text)
+    with pytest.raises(InvalidConfigurationError, match=r"Found: .*Expected: .*What to do"):
+        train(filled.workspace, config_file=file)
+    assert filled.count("model_versions") == 0
+
+
+def test_a_challenger_is_not_compared_on_too_few_common_months(trained: World) -> None:
+    before = in_service(trained)
+    config = TINY.model_copy(update={"n_epochs": 0})
+    challenger = train(trained.workspace, until=month("2014-06"), config=config)
+    assert not challenger.promoted
+    assert in_service(trained) == before
+    [(promoted, previous)] = trained.rows(
+        f"SELECT promoted, previous_champion FROM promotions "
+        f"WHERE model_version = '{challenger.version}'"
+    )
+    assert (bool(promoted), previous) == (False, before)
+
+
+def test_a_person_may_promote_by_hand(trained: World) -> None:
+    config = TINY.model_copy(update={"n_epochs": 0})
+    challenger = train(trained.workspace, until=month("2014-06"), config=config, promote=True)
+    assert challenger.promoted
+    assert "by hand" in challenger.reason
+    assert in_service(trained) == challenger.version
+
+
+@pytest.mark.parametrize(("rmse", "wins"), [(1.9, True), (2.0, False), (2.1, False)])
+def test_only_a_better_challenger_takes_over(
+    trained: World, monkeypatch: pytest.MonkeyPatch, rmse: float, wins: bool
+) -> None:
+    judged: list[Any] = []
+
+    def skill(forecasters, judge, record, init_months, seed):
+        judged.append((tuple(forecasters), init_months[0]))
+        errors = {"challenger_common": rmse, "champion_common": 2.0}
+        return {f"msss_{name}": 0.1 for name in forecasters} | {
+            f"rmse_{name}": errors.get(name, 2.0) for name in forecasters
+        }
+
+    monkeypatch.setattr(train_module, "_skill", skill)
+    before = in_service(trained)
+    challenger = train(trained.workspace, config=LONGER)
+    # Judged side by side, on init months that the champion has not learned from.
+    assert judged[-1] == (("challenger_common", "champion_common"), month("2013-12"))
+    assert challenger.promoted is wins
+    assert in_service(trained) == (challenger.version if wins else before)
+    rows = trained.rows(
+        f"SELECT promoted, reason FROM promotions WHERE model_version = '{challenger.version}'"
+    )
+    assert [(bool(promoted), reason) for promoted, reason in rows] == [(wins, challenger.reason)]
+    assert f"{rmse:.3f}" in challenger.reason
+
+
+def test_weights_that_cannot_be_written_leave_no_version(filled: World) -> None:
+    (filled.home / "models").write_text("a file where the folder should be")
+    with pytest.raises(TidenetError, match="What to do"):
+        train(filled.workspace, until=month("2013-12"), config=TINY)
+    assert filled.count("model_versions") == 0
