@@ -11,6 +11,8 @@ from storage.archive import ScoreRow, Unscored, unscored, write_scores
 from storage.flux_month import Quality
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from tidenet.skill import SkillSums
 
 
@@ -41,19 +43,26 @@ def verify(workspace: Workspace, *, progress: Progress = no_progress) -> Verifie
     if store.last_month is None:
         return Verified(0, 0)
     pending = unscored(workspace.engine, store.last_month)
+    fields: dict[str, xr.Dataset] = {}
     done = 0
     for _, group in groupby(
         pending, key=lambda item: (item.valid_month, item.observed_snapshot_id)
     ):
         items = list(group)
-        write_scores(workspace.engine, _score(workspace, items))
+        write_scores(workspace.engine, _score(workspace, items, fields))
         done += len(items)
         progress(done, len(pending), str(items[0].valid_month))
     return Verified(len({item.run_id for item in pending}), len(pending))
 
 
-def _score(workspace: Workspace, items: list[Unscored]) -> Iterator[ScoreRow]:
-    """Yield the score rows of runs that are all valid in one month."""
+def _score(
+    workspace: Workspace, items: list[Unscored], fields: "dict[str, xr.Dataset]"
+) -> Iterator[ScoreRow]:
+    """Yield the score rows of runs that are all valid in one month.
+
+    ``fields`` keeps the opened runs by URL: each has leads in several months, and opening a run
+    on S3 takes longer than reading one of its leads.
+    """
     from storage.gridded import read_run
     from storage.regions import region_masks
     from tidenet.skill import score_month
@@ -62,9 +71,9 @@ def _score(workspace: Workspace, items: list[Unscored]) -> Iterator[ScoreRow]:
     observed = store.read_month(items[0].valid_month)
     masks = region_masks(store.grid, store.ocean)
     for item in items:
-        predicted, reference = at_lead(
-            read_run(item.fields_url, workspace.patience), item.lead_months
-        )
+        if item.fields_url not in fields:
+            fields[item.fields_url] = read_run(item.fields_url, workspace.patience)
+        predicted, reference = at_lead(fields[item.fields_url], item.lead_months)
         sums = score_month(
             predicted,
             reference,

@@ -102,9 +102,7 @@ def test_doing_it_all_again_changes_nothing(home: Path) -> None:
 
     before = counts()
     assert "unchanged" in succeed(home, "ingest")
-    assert "26 existed already" in succeed(
-        home, "backfill", "--from", "2018-01", "--to", "2020-02"
-    )
+    assert "26 existed already" in succeed(home, "backfill", "--from", "2018-01", "--to", "2020-02")
     assert "Nothing new" in succeed(home, "verify")
     assert counts() == before
 

@@ -4,7 +4,6 @@ Each step is a fixture that happens once; the tests look at what it left behind.
 """
 
 import datetime as dt
-import os
 import re
 import subprocess
 import sys
@@ -12,21 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
-import s3fs
 import yaml
-from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.flows import Flow, load_flow_from_entrypoint
 from services.postgres import PostgresServer
-from services.prefect import prefect_server, prefect_worker
+from services.prefect import prefect_worker
 from services.s3 import S3Server
-from services.small_loop import World
-from services.whole_loop import Services
+from services.whole_loop import Services, running_services
 
-from storage.database import connect
 from storage.months import month, month_range
 
 pytestmark = pytest.mark.xdist_group("prefect")
@@ -62,55 +57,9 @@ def services(
 ) -> Iterator[Services]:
     """Everything but the worker: servers, an empty archive, and five years in the bucket."""
     folder = tmp_path_factory.mktemp("services")
-    provider = World.create(folder / "provider")
-    provider.deliver_span(FIRST, LAST)
     (folder / "tiny.yaml").write_text(TINY)
-    with pytest.MonkeyPatch.context() as patch:
-        for name in list(os.environ):
-            if name.startswith(("TIDENET_", "PREFECT_", "AWS_")):
-                patch.delenv(name)
-        for name, value in s3_server.environment.items():
-            patch.setenv(name, value)
-        place = f"s3://{s3_server.bucket}/{uuid4().hex}"
-        filesystem = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
-        files = [str(file) for file in sorted((provider.home / "landing").iterdir())]
-        filesystem.put(files, f"{place}/landing/")
-        archive, behind_prefect = (postgres_server.new_database() for _ in range(2))
-        environment = {
-            **s3_server.environment,
-            "TIDENET_HOME": str(folder / "home"),
-            "TIDENET_PRODUCT": "small",
-            "TIDENET_PRODUCTS_FOLDER": str(provider.home / "products"),
-            "TIDENET_DATABASE": archive,
-            "TIDENET_LANDING": f"{place}/landing",
-            "TIDENET_RECORD": f"{place}/record",
-            "TIDENET_PREDICTIONS": f"{place}/predictions",
-            "TIDENET_MODELS": f"{place}/models",
-            "TIDENET_QUARANTINE": f"{place}/quarantine",
-            "TIDENET_ARCHIVE_STEP": "1.0",
-            "TIDENET_N_MEMBERS": "4",
-            "OMP_NUM_THREADS": "1",
-        }
-        engine = connect(archive, timeout_s=30)
-        with (
-            prefect_server(folder, behind_prefect) as server,
-            SyncPrefectClient(server.api_url) as client,
-        ):
-            yield Services(
-                prefect=server,
-                client=client,
-                s3=s3_server,
-                postgres=postgres_server,
-                place=place,
-                provider=provider,
-                folder=folder,
-                environment=environment,
-                filesystem=filesystem,
-                engine=engine,
-            )
-        engine.dispose()
-        for url in (archive, behind_prefect):
-            postgres_server.drop_database(url)
+    with running_services(folder, postgres_server, s3_server, FIRST, LAST) as running:
+        yield running
 
 
 # --- the steps ------------------------------------------------------------------------------------
@@ -429,5 +378,5 @@ def test_a_database_that_is_down_is_tried_again(
 def test_no_log_holds_a_secret(refused: Refusal) -> None:
     logs = refused.services.logs()
     assert "SMALL_201502.nc" in logs
-    for secret in refused.services.secrets:
-        assert secret not in logs
+    secrets = refused.services.secrets
+    assert [name for name, secret in secrets.items() if secret in logs] == []

@@ -250,7 +250,9 @@ def test_a_warning_is_quarantined_until_a_person_accepts_the_file(
 
 
 @pytest.mark.parametrize(
-    "make", [truncated, without_units, lambda: with_values(np.negative)], ids=str
+    "make",
+    [truncated, without_units, lambda: with_values(np.negative)],
+    ids=["truncated", "units missing", "sign flipped"],
 )
 def test_an_error_cannot_be_accepted(filled: World, make: Callable[[], Content]) -> None:
     filled.deliver(NEW, make())

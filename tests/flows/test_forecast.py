@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from services.small_loop import TINY, World, all_passed, dataset, flux, run_python
 
+from flows.operations import forecast as forecast_module
 from flows.operations.backfill import backfill
 from flows.operations.forecast import (
     InSampleError,
@@ -94,6 +95,19 @@ def test_a_hindcast_reads_nothing_after_its_init_month(trained: World) -> None:
     assert regional(trained, after.run_id) == regional(trained, before.run_id)
     kinds = {kind for (kind,) in trained.rows("SELECT issued_kind FROM forecast_runs")}
     assert kinds == {"backfill"}
+
+
+def test_later_months_are_not_even_read(trained: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    predict = forecast_module.predict
+
+    def spy(forecaster, record, issue):
+        given.append(record.last_month)
+        return predict(forecaster, record, issue)
+
+    monkeypatch.setattr(forecast_module, "predict", spy)
+    forecast(trained.workspace, init=month("2015-02"))
+    assert given == [month("2015-02")]
 
 
 def test_forecasting_without_a_model_is_named(filled: World) -> None:

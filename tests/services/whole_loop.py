@@ -1,11 +1,13 @@
 """The loop on real services: PostgreSQL, S3, a Prefect server and its worker, and what they did."""
 
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import s3fs
@@ -21,12 +23,13 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.events.filters import EventFilter, EventNameFilter, EventOrder
 from services.postgres import PostgresServer
-from services.prefect import PrefectServer
+from services.prefect import PrefectServer, prefect_server
 from services.s3 import S3Server
 from services.small_loop import World
 from sqlalchemy import Engine, text
 
 from storage.carbon_ecs import CarbonEcs
+from storage.database import connect
 
 HANGS_S = 300.0
 """After this a wait is given up: no measure of speed, only the end of a test that hangs."""
@@ -72,9 +75,13 @@ class Services:
         return self.folder / "worker.log"
 
     @property
-    def secrets(self) -> tuple[str, ...]:
+    def secrets(self) -> dict[str, str]:
         """What no log may hold."""
-        return (self.s3.secret_key, self.s3.access_key, self.postgres.password)
+        return {
+            "S3 secret key": self.s3.secret_key,
+            "S3 access key": self.s3.access_key,
+            "database password": self.postgres.password,
+        }
 
     # --- S3 and PostgreSQL --------------------------------------------------------------------
 
@@ -127,10 +134,11 @@ class Services:
         return {run.id for run in self.runs_of(*names)}
 
     def triggered(self, name: str, known: set[UUID]) -> FlowRun:
-        """Wait for a deployment's flow run that was not known before, and for its end."""
+        """Wait for a deployment's first flow run that was not known before, and for its end."""
 
         def new() -> FlowRun | None:
-            return next((run for run in self.runs_of(name) if run.id not in known), None)
+            runs = [run for run in self.runs_of(name) if run.id not in known]
+            return min(runs, key=lambda run: str(run.created), default=None)
 
         return self.finished(self.wait_for(new, f"a run of {name}").id)
 
@@ -171,3 +179,66 @@ class Services:
             time.sleep(0.3)
         log = self.worker_log.read_text(errors="replace") if self.worker_log.exists() else ""
         pytest.fail(f"{what} did not come; the worker's log ends:\n{log[-4000:]}")
+
+
+@contextmanager
+def running_services(
+    folder: Path, postgres: PostgresServer, s3: S3Server, first: str, last: str
+) -> Iterator[Services]:
+    """Start a Prefect server, and put the product files of a span of months into the bucket.
+
+    This process's own environment reaches the bucket meanwhile, and knows no other settings.
+    """
+    provider = World.create(folder / "provider")
+    provider.deliver_span(first, last)
+    place = f"s3://{s3.bucket}/{uuid4().hex}"
+    archive, behind_prefect = postgres.new_database(), postgres.new_database()
+    engine = connect(archive, timeout_s=30)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("TIDENET_", "PREFECT_", "AWS_")):
+                patch.delenv(name)
+        for name, value in s3.environment.items():
+            patch.setenv(name, value)
+        filesystem = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
+        files = [str(file) for file in sorted((provider.home / "landing").iterdir())]
+        filesystem.put(files, f"{place}/landing/")
+        with (
+            prefect_server(folder, behind_prefect) as server,
+            SyncPrefectClient(server.api_url) as client,
+        ):
+            yield Services(
+                prefect=server,
+                client=client,
+                s3=s3,
+                postgres=postgres,
+                place=place,
+                provider=provider,
+                folder=folder,
+                environment=_worker_environment(folder, provider, s3, place, archive),
+                filesystem=filesystem,
+                engine=engine,
+            )
+    engine.dispose()
+    for url in (archive, behind_prefect):
+        postgres.drop_database(url)
+
+
+def _worker_environment(
+    folder: Path, provider: World, s3: S3Server, place: str, database_url: str
+) -> dict[str, str]:
+    return {
+        **s3.environment,
+        "TIDENET_HOME": str(folder / "home"),
+        "TIDENET_PRODUCT": "small",
+        "TIDENET_PRODUCTS_FOLDER": str(provider.home / "products"),
+        "TIDENET_DATABASE": database_url,
+        "TIDENET_LANDING": f"{place}/landing",
+        "TIDENET_RECORD": f"{place}/record",
+        "TIDENET_PREDICTIONS": f"{place}/predictions",
+        "TIDENET_MODELS": f"{place}/models",
+        "TIDENET_QUARANTINE": f"{place}/quarantine",
+        "TIDENET_ARCHIVE_STEP": "1.0",
+        "TIDENET_N_MEMBERS": "4",
+        "OMP_NUM_THREADS": "1",
+    }
