@@ -15,6 +15,7 @@ import numpy as np
 from ingest.reader import ProductMonth
 from ingest.specification import Limits
 from ingest.summary import summarise
+from storage.check_result import CheckResult, Severity
 from storage.months import Month
 
 if TYPE_CHECKING:
@@ -27,33 +28,6 @@ AMPLITUDES = 0.55, 1.9
 MINIMUM_PATTERN = 0.0
 
 Outcome = Literal["accept", "warn", "reject"]
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """What one check said.
-
-    Parameters
-    ----------
-    name
-        Name of the check.
-    kind
-        ``structural`` or ``statistical``.
-    severity
-        What a failure means: ``error`` or ``warning``.
-    passed
-        Whether the month passed.
-    found, expected, message
-        For people; the message is empty if it passed.
-    """
-
-    name: str
-    kind: Literal["structural", "statistical"]
-    severity: Literal["error", "warning"]
-    passed: bool
-    found: str = ""
-    expected: str = ""
-    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,7 +65,7 @@ class _Rule:
 
     name: str
     column: str
-    severity: Literal["error", "warning"]
+    severity: Severity
     low: float | None
     high: float | None
     message: str

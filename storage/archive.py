@@ -23,9 +23,9 @@ from storage.archive_rows import (
     WrittenRun,
     new_run_id,
 )
+from storage.check_result import CheckResult
 from storage.database import DatabaseRuleError, reading, transaction, without_credentials
 from storage.errors import TidenetError
-from storage.ledger_rows import CheckResult
 from storage.months import Month
 from storage.prediction_rows import (
     DimensionChangedError,

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from storage.check_result import CheckResult
 from storage.grid import Grid
-from storage.ledger_rows import CheckResult
 from storage.months import Month
 
 IssuedKind = Literal["live", "backfill", "hindcast"]

@@ -30,7 +30,7 @@ from storage.locations import (
     redact,
 )
 from storage.month_checks import at_stored_precision, month_differences
-from storage.months import Month, calendar_month, calendar_months, month_range
+from storage.months import Month, calendar_month, calendar_months
 from storage.record_errors import (
     BeforeRecordError,
     ConcurrentWriteError,
@@ -41,7 +41,8 @@ from storage.record_errors import (
     RecordMismatchError,
     RecordNotFoundError,
 )
-from storage.record_template import RecordTemplate, months_of, time_value
+from storage.record_months import FIELDS, array_of, holds, place_for, values_of, write_month
+from storage.record_template import RecordTemplate, months_of
 
 __all__ = [
     "BeforeRecordError",
@@ -62,7 +63,6 @@ __all__ = [
     "at_stored_precision",
 ]
 
-FIELDS = ("fco2", "quality", "uncertainty")
 DEFAULT_PATIENCE = Patience()
 
 # Each lost race means that another writer got on, so many tries are no sign of trouble.
@@ -234,7 +234,7 @@ class CarbonEcs:
 
     def month_revisions(self) -> dict[Month, int]:
         """Return the revision of every month."""
-        revisions = self._repository.read(lambda: _values(self._group, "revision"))
+        revisions = self._repository.read(lambda: values_of(self._group, "revision"))
         return {month: int(number) for month, number in zip(self._months, revisions, strict=True)}
 
     def revision_of(self, month: Month) -> int:
@@ -376,16 +376,16 @@ class CarbonEcs:
         """Compare a month with the newest snapshot and commit it on top of that."""
         session, group = self._repository.session()
         self._compare_with(self.template, group)
-        months = self._repository.read(lambda: months_of(_values(group, "time")))
-        position = _place_for(month.month, months)
+        months = self._repository.read(lambda: months_of(values_of(group, "time")))
+        position = place_for(month.month, months)
         content_hash = month.content_hash()
         revision = 1
         if position < len(months):
-            revision = self._repository.read(lambda: int(_values(group, "revision")[position]))
-            if self._repository.read(lambda: _holds(group, position, month)):
+            revision = self._repository.read(lambda: int(values_of(group, "revision")[position]))
+            if self._repository.read(lambda: holds(group, position, month)):
                 return Commit(session.snapshot_id, False, content_hash, revision)
             revision += 1
-        self._repository.write(lambda: _write_month(group, position, month, revision))
+        self._repository.write(lambda: write_month(group, position, month, revision))
         return self._commit_session(session, month, revision, content_hash)
 
     def _commit_session(
@@ -433,12 +433,12 @@ class CarbonEcs:
 
     @cached_property
     def _months(self) -> np.ndarray:
-        return self._repository.read(lambda: months_of(_values(self._group, "time")))
+        return self._repository.read(lambda: months_of(values_of(self._group, "time")))
 
     def _array(self, name: str) -> zarr.Array:
         if name not in FIELDS:
             raise ValueError(f"the record has no field {name!r}; it has {', '.join(FIELDS)}")
-        return _array(self._group, name)
+        return array_of(self._group, name)
 
     def _fields(self, name: str, positions: np.ndarray) -> np.ndarray:
         """Return one variable at ascending positions (n, lat, lon), a few months a call."""
@@ -492,70 +492,3 @@ def _write_template(repository: Repository, template: RecordTemplate) -> None:
             found=repository.location.url,
             remedy="Open it.",
         ) from None
-
-
-def _place_for(month: Month, months: np.ndarray) -> int:
-    """Return where a month belongs on the time axis.
-
-    Raises
-    ------
-    BeforeRecordError
-        If it lies before the first month.
-    GapError
-        If months between the last one and it are missing.
-    """
-    if not len(months):
-        return 0
-    if month < months[0]:
-        raise BeforeRecordError(
-            f"{month} lies before the record.",
-            found=f"the record begins with {months[0]}",
-            expected=f"a month from {months[0]} to {months[-1] + 1}",
-            remedy="To begin earlier, make a new record and ingest every month in order.",
-        )
-    missing = month_range(months[-1] + 1, month - 1)
-    if missing:
-        raise GapError(
-            f"{month} would leave a gap in the record.",
-            found=_span(missing),
-            expected=f"a month up to {months[-1] + 1}",
-            remedy="Ingest the missing months first, in order.",
-        )
-    return int((month - months[0]).astype(int))
-
-
-def _span(missing: Sequence[Month]) -> str:
-    """Return months in words: all of a few, the ends of many."""
-    if len(missing) <= 6:
-        return f"missing: {', '.join(str(value) for value in missing)}"
-    return f"missing: {len(missing)} months, {missing[0]} to {missing[-1]}"
-
-
-def _write_month(group: zarr.Group, position: int, month: FluxMonth, revision: int) -> None:
-    values = {name: getattr(month, name) for name in FIELDS}
-    values["time"] = time_value(month.month)
-    values["time_bnds"] = [time_value(month.month), time_value(month.month + 1)]
-    values["revision"] = revision
-    for name, value in values.items():
-        array = _array(group, name)
-        if position == array.shape[0]:
-            array.resize((position + 1, *array.shape[1:]))
-        array[position] = value
-
-
-def _holds(group: zarr.Group, position: int, month: FluxMonth) -> bool:
-    """Return whether the store holds these very bytes (NaN differs from itself, bytes do not)."""
-    return all(
-        np.asarray(_array(group, name)[position]).tobytes() == getattr(month, name).tobytes()
-        for name in FIELDS
-    )
-
-
-def _array(group: zarr.Group, name: str) -> zarr.Array:
-    array = group[name]
-    assert isinstance(array, zarr.Array)
-    return array
-
-
-def _values(group: zarr.Group, name: str) -> np.ndarray:
-    return np.asarray(_array(group, name)[...])

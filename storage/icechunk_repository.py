@@ -22,7 +22,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from storage.locations import Location, Patience, bounded, unavailable
+from storage.locations import Location, Patience, StoreUnavailableError, bounded, unavailable
 from storage.record_errors import ConcurrentWriteError, RecordNotFoundError
 
 Result = TypeVar("Result")
@@ -194,12 +194,21 @@ class Repository:
         Raises
         ------
         Conflict
-            If the branch moved since the session began; nothing of it is visible.
+            If the branch moved since the session began. Compare with what is there now: it may
+            even hold this very commit, if only the store's answer to it was lost.
+        StoreUnavailableError
+            If the store refused, and the branch is where it was.
         """
+        base = session.snapshot_id
         try:
             return self._call(lambda: session.commit(message, dict(metadata)), "committed to")
         except icechunk.ConflictError as error:
             raise Conflict from error
+        except StoreUnavailableError as error:
+            # Not every server words a lost race as one, and an answer can get lost on its way.
+            if self.tip() != base:
+                raise Conflict from error
+            raise
 
     def history(self, snapshot_id: str) -> Iterator[Snapshot]:
         """Return a snapshot and those before it, newest first."""

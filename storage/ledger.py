@@ -10,17 +10,15 @@ from typing import Any, Literal
 from sqlalchemy import Connection, CursorResult, Engine, Row, TableClause, insert, select
 
 from storage import tables as t
+from storage.check_result import CheckResult
 from storage.database import DatabaseRuleError, reading, transaction, without_credentials
 from storage.errors import TidenetError
 from storage.ledger_rows import (
     Acceptance,
-    CheckKind,
-    CheckResult,
     FileSeen,
     FileStatus,
     MonthCommitted,
     MonthRevision,
-    Severity,
     Status,
 )
 from storage.months import Month
@@ -29,14 +27,12 @@ from storage.views import quarantine_open, waiting_open
 
 __all__ = [
     "Acceptance",
-    "CheckKind",
     "CheckResult",
     "FileSeen",
     "FileStatus",
     "LedgerConflictError",
     "MonthCommitted",
     "MonthRevision",
-    "Severity",
     "Status",
     "checks_of",
     "latest_months",

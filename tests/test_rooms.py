@@ -7,7 +7,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = {"flows", "ingest", "storage", "tidenet"}
-VALUES = {"storage." + name for name in ("errors", "flux_month", "grid", "months", "regions")}
+VALUES = {
+    "storage." + name
+    for name in ("check_result", "errors", "flux_month", "grid", "months", "regions")
+}
 ALLOWED: dict[str, set[str]] = {"storage": set(), "ingest": VALUES, "tidenet": VALUES}
 
 

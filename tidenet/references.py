@@ -4,6 +4,7 @@ All three are fitted on the training period only and give ensembles by the same 
 (`tidenet.dressing`), so that they can be held against each other in every score.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,7 @@ class UnknownMethodError(TidenetError):
 
 
 @dataclass(frozen=True)
-class Reference:
+class Reference(ABC):
     """What the references share.
 
     Parameters
@@ -58,9 +59,9 @@ class Reference:
     name = ""
     n_history = 1
 
+    @abstractmethod
     def best(self, field: np.ndarray, init_month: Month, lead: int) -> np.ndarray:
         """Return the best estimate at one lead (lat, lon) from the last observed field."""
-        raise NotImplementedError
 
     @property
     def working_grid(self) -> WorkingGrid:

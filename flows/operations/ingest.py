@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from flows.operations.quarantine import put_into_quarantine
 from flows.operations.refusals import (
     as_check,
-    as_ledger_check,
     before_record,
     duplicate,
     not_begun,
@@ -307,9 +306,8 @@ class Intake:
             raise not_begun(self._begin, "the record is empty")
         earlier = record.same_calendar_month(product_month.month)
         report = check_month(product_month, self.specification.limits, record.ocean, earlier)
-        checks = tuple(as_ledger_check(result) for result in report.results)
         if report.outcome == "reject" or (report.outcome == "warn" and acceptance is None):
-            return self._quarantine(fetched, seen, checks, refusal(report))
+            return self._quarantine(fetched, seen, report.results, refusal(report))
         completion = complete_month(
             product_month,
             record.ocean,
@@ -333,7 +331,7 @@ class Intake:
         ledger.record_accepted(
             self.workspace.engine,
             seen,
-            (*checks, spike_check(completion.n_spikes)),
+            (*report.results, spike_check(completion.n_spikes)),
             committed,
             self._signed(acceptance),
         )

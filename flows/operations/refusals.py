@@ -1,6 +1,5 @@
 """Why a product file is refused or has to wait, as named errors and as check results."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from storage.record_errors import BeforeRecordError, GapError
 
 if TYPE_CHECKING:
     from ingest.errors import RefusedFileError
-    from ingest.quality import CheckReport, CheckResult
+    from ingest.quality import CheckReport
     from ingest.reader import ProductMonth
     from ingest.sources import ProductFile
     from ingest.specification import ProductSpecification
@@ -109,11 +108,6 @@ def as_check(error: "RefusedFileError") -> ledger.CheckResult:
         expected=error.expected,
         message=error.message,
     )
-
-
-def as_ledger_check(result: "CheckResult") -> ledger.CheckResult:
-    """Return a check result as the ledger keeps it."""
-    return ledger.CheckResult(**dataclasses.asdict(result))
 
 
 def spike_check(n_spikes: int) -> ledger.CheckResult:

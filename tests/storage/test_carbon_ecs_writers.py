@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import icechunk
 import pytest
 from services.record_samples import START, tiny_month, tiny_template
 
@@ -15,14 +16,14 @@ from storage.icechunk_repository import Repository
 TESTS = Path(__file__).parents[1]
 
 WRITER = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from services.record_samples import tiny_month
 from storage.carbon_ecs import CarbonEcs
 
 url, go, seed, *indices = sys.argv[1:]
 record = CarbonEcs.open(url)
-Path(go + "." + seed).touch()
+Path(go + "." + str(os.getpid())).touch()
 while not Path(go).exists():
     time.sleep(0.005)
 for index in indices:
@@ -50,7 +51,7 @@ def write_at_once(url: str, folder: Path, jobs: dict[int, list[int]], seeds: dic
                 text=True,
             )
         )
-    while len(list(folder.glob("go.*"))) < len(set(seeds.values())):
+    while len(list(folder.glob("go.*"))) < len(jobs):
         assert all(process.poll() is None for process in processes)
     go.touch()
     reports = []
@@ -107,3 +108,24 @@ def test_a_commit_that_lost_the_race_looks_again(s3_url: str, monkeypatch, other
     assert done.revision == 1
     assert list(CarbonEcs.open(s3_url).months()) == [START, START + 1]
     assert CarbonEcs.open(s3_url).revision_of(START) == (2 if other_index == 0 else 1)
+
+
+def test_a_commit_whose_answer_was_lost_is_found_and_not_made_twice(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = CarbonEcs.create(store_url, tiny_template())
+    commit = icechunk.Session.commit
+    answers = iter([icechunk.IcechunkError("the connection was reset")])
+
+    def lose_the_first_answer(session: icechunk.Session, *arguments: object) -> str:
+        snapshot_id = commit(session, *arguments)
+        for lost in answers:
+            raise lost
+        return snapshot_id
+
+    n_before = len(record.history())
+    monkeypatch.setattr(icechunk.Session, "commit", lose_the_first_answer)
+    made = record.commit_month(tiny_month(0))
+    assert made.revision == 1
+    assert made.snapshot_id == CarbonEcs.open(store_url).snapshot_id
+    assert len(CarbonEcs.open(store_url).history()) == n_before + 1

@@ -1,0 +1,84 @@
+"""One month inside the record's Zarr group: where it belongs, writing it, comparing with it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import zarr
+
+from storage.flux_month import FluxMonth
+from storage.months import Month, month_range
+from storage.record_errors import BeforeRecordError, GapError
+from storage.record_template import time_value
+
+FIELDS = ("fco2", "quality", "uncertainty")
+"""The variables (time, lat, lon) that a month is made of."""
+
+
+def place_for(month: Month, months: np.ndarray) -> int:
+    """Return where a month belongs on the time axis.
+
+    Raises
+    ------
+    BeforeRecordError
+        If it lies before the first month.
+    GapError
+        If months between the last one and it are missing.
+    """
+    if not len(months):
+        return 0
+    if month < months[0]:
+        raise BeforeRecordError(
+            f"{month} lies before the record.",
+            found=f"the record begins with {months[0]}",
+            expected=f"a month from {months[0]} to {months[-1] + 1}",
+            remedy="To begin earlier, make a new record and ingest every month in order.",
+        )
+    missing = month_range(months[-1] + 1, month - 1)
+    if missing:
+        raise GapError(
+            f"{month} would leave a gap in the record.",
+            found=_span(missing),
+            expected=f"a month up to {months[-1] + 1}",
+            remedy="Ingest the missing months first, in order.",
+        )
+    return int((month - months[0]).astype(int))
+
+
+def _span(missing: Sequence[Month]) -> str:
+    """Return months in words: all of a few, the ends of many."""
+    if len(missing) <= 6:
+        return f"missing: {', '.join(str(value) for value in missing)}"
+    return f"missing: {len(missing)} months, {missing[0]} to {missing[-1]}"
+
+
+def write_month(group: zarr.Group, position: int, month: FluxMonth, revision: int) -> None:
+    """Write a month at a position of the time axis, which grows by one where it has to."""
+    values = {name: getattr(month, name) for name in FIELDS}
+    values["time"] = time_value(month.month)
+    values["time_bnds"] = [time_value(month.month), time_value(month.month + 1)]
+    values["revision"] = revision
+    for name, value in values.items():
+        array = array_of(group, name)
+        if position == array.shape[0]:
+            array.resize((position + 1, *array.shape[1:]))
+        array[position] = value
+
+
+def holds(group: zarr.Group, position: int, month: FluxMonth) -> bool:
+    """Return whether the store holds these very bytes (NaN differs from itself, bytes do not)."""
+    return all(
+        np.asarray(array_of(group, name)[position]).tobytes() == getattr(month, name).tobytes()
+        for name in FIELDS
+    )
+
+
+def array_of(group: zarr.Group, name: str) -> zarr.Array:
+    """Return one array of the record's group."""
+    array = group[name]
+    assert isinstance(array, zarr.Array)
+    return array
+
+
+def values_of(group: zarr.Group, name: str) -> np.ndarray:
+    """Return all values of one array of the record's group."""
+    return np.asarray(array_of(group, name)[...])
