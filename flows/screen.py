@@ -84,7 +84,10 @@ def _short(value: object) -> str:
 def print_ingested(files: "Sequence[IngestedFile]") -> None:
     """Print what became of each file that is not simply unchanged."""
     if not files:
-        say("No product files found.")
+        say(
+            "No files of this product lie in the landing zone (TIDENET_LANDING). "
+            "What they must be called is in the product specification (file_pattern)."
+        )
         return
     changed = [file for file in files if file.outcome != "unchanged"]
     unchanged = len(files) - len(changed)

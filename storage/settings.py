@@ -35,7 +35,9 @@ class Settings(BaseSettings):
     database: Annotated[
         SecretStr, Field(description="SQLAlchemy URL of the archive; may hold a password.")
     ] = SecretStr("")
-    n_leads: Annotated[int, Field(ge=1, le=12, description="Months that a forecast reaches.")] = 6
+    n_leads: Annotated[
+        int, Field(ge=1, le=12, description="Months that forecasts of a new model reach.")
+    ] = 6
     n_members: Annotated[int, Field(ge=2, description="Ensemble members of a forecast.")] = 20
     archive_step: Annotated[
         float, Field(gt=0, description="Cell size (degrees) of the archive's cell rows.")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["services.postgres", "services.s3"]
+pytest_plugins = ["services.postgres", "services.s3", "services.small_disk"]
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,8 @@ def train(
     until
         Last month to learn from, validation included; None for the last of the record.
     config, config_file
-        Training options, as a value or as a YAML file; None for the defaults.
+        Training options, as a value or as a YAML file; None for the defaults. How far a forecast
+        reaches is taken from the settings where the file does not say it.
     seed
         Seed of every random choice.
     note
@@ -96,7 +97,13 @@ def train(
     from tidenet.configuration import TideNetConfig
     from tidenet.training import train_and_hold_out
 
-    chosen = config or (read_config(config_file) if config_file else TideNetConfig())
+    n_leads = workspace.settings.n_leads
+    if config is not None:
+        chosen = config
+    elif config_file is not None:
+        chosen = read_config(config_file, n_leads)
+    else:
+        chosen = TideNetConfig(n_leads=n_leads)
     store = workspace.record()
     record = flux_record(store, None, until)
     started = time.monotonic()
@@ -149,8 +156,15 @@ def train(
     return TrainedVersion(stored.version, promoted, reason, duration)
 
 
-def read_config(file: Path) -> "TideNetConfig":
+def read_config(file: Path, n_leads: int) -> "TideNetConfig":
     """Read training options from a YAML file.
+
+    Parameters
+    ----------
+    file
+        The file; options that it leaves out keep their defaults.
+    n_leads
+        Lead months where the file does not say them.
 
     Raises
     ------
@@ -163,8 +177,9 @@ def read_config(file: Path) -> "TideNetConfig":
     from tidenet.configuration import TideNetConfig
 
     try:
-        return TideNetConfig.model_validate(yaml.safe_load(file.read_text()) or {})
-    except (yaml.YAMLError, pydantic.ValidationError, OSError) as error:
+        stated = yaml.safe_load(file.read_text()) or {}
+        return TideNetConfig.model_validate({"n_leads": n_leads} | stated)
+    except (yaml.YAMLError, pydantic.ValidationError, OSError, TypeError) as error:
         raise InvalidConfigurationError(
             f"{file} is not a training configuration.",
             found=str(error).replace("\n", " "),

@@ -2,9 +2,6 @@
 
 import os
 import signal
-import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -212,23 +209,6 @@ def test_a_record_of_garbage_is_named_and_the_archive_stays(filled: World) -> No
     with pytest.raises(TidenetError, match="What to do"):
         filled.ingest()
     assert (filled.count("product_files"), filled.count("checks")) == rows
-
-
-@pytest.fixture
-def small_disk() -> Iterator[Path]:
-    """A file system of 400 kB."""
-    folder = Path(tempfile.mkdtemp())
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)], capture_output=True
-    )
-    if mounted.returncode:
-        folder.rmdir()
-        pytest.skip("mounting a small file system needs root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-        folder.rmdir()
 
 
 def fill_up(folder: Path) -> Path:

@@ -1,5 +1,6 @@
 """Training learns from what the cut-off allows, and a challenger has to earn its place."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from services.small_loop import TINY, World, all_passed, dataset, flux
 
 from flows.operations import train as train_module
 from flows.operations.train import InvalidConfigurationError, train
+from flows.operations.workspace import Workspace
 from storage.errors import TidenetError
 from storage.months import month
 from storage.record_errors import RecordNotFoundError
@@ -122,3 +124,17 @@ def test_weights_that_cannot_be_written_leave_no_version(filled: World) -> None:
     with pytest.raises(TidenetError, match="What to do"):
         train(filled.workspace, until=month("2013-12"), config=TINY)
     assert filled.count("model_versions") == 0
+
+
+@pytest.mark.parametrize(("stated", "reach"), [("", 4), ("n_leads: 2", 2)])
+def test_a_new_model_reaches_as_far_as_the_settings_say_unless_its_options_say_otherwise(
+    filled: World, tmp_path: Path, stated: str, reach: int
+) -> None:
+    options = set(TINY.model_fields_set) - {"n_leads"}
+    lines = [f"{name}: {TINY.model_dump(mode='json')[name]}" for name in sorted(options)]
+    file = tmp_path / "options.yaml"
+    file.write_text("\n".join([*lines, stated]))
+    settings = filled.workspace.settings.model_copy(update={"n_leads": 4})
+    train(Workspace(settings, filled.workspace.now), config_file=file)
+    [(config,)] = filled.rows("SELECT config FROM model_versions")
+    assert json.loads(config)["n_leads"] == reach

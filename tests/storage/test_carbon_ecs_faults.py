@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -89,23 +88,6 @@ def test_an_interrupted_creation_is_taken_up_again(tmp_path: Path) -> None:
     icechunk.Repository.create(icechunk.local_filesystem_storage(url))
     assert not CarbonEcs.exists(url)
     assert CarbonEcs.open_or_create(url, tiny_template()).commit_month(tiny_month()).changed
-
-
-@pytest.fixture
-def small_disk() -> Iterator[Path]:
-    """A file system of 192 kB."""
-    folder = Path(tempfile.mkdtemp())
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=192k", "tmpfs", str(folder)], capture_output=True
-    )
-    if mounted.returncode:
-        folder.rmdir()
-        pytest.skip("mounting a small file system needs root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-        folder.rmdir()
 
 
 @pytest.mark.parametrize("free_kb", [0, 4, 8, 12, 16, 24])

@@ -72,9 +72,9 @@ def test_a_server_that_is_late_is_waited_for(throwaway_postgres: PostgresServer)
     engine.dispose()
 
 
-def test_a_connection_that_died_while_idle_is_replaced(archive: Engine) -> None:
-    if archive.dialect.name == "sqlite":
-        pytest.skip("a file has no server to lose")
+def test_a_connection_that_died_while_idle_is_replaced(postgres_url: str) -> None:
+    archive = connect(postgres_url)
+    migrate(archive)
     accept(archive, "2018-01")
     with psycopg.connect(archive.url.set(drivername="postgresql").render_as_string(False)) as other:
         other.execute(
@@ -83,6 +83,7 @@ def test_a_connection_that_died_while_idle_is_replaced(archive: Engine) -> None:
         )
     accept(archive, "2018-02")
     assert row_counts(archive)["month_revisions"] == 2
+    archive.dispose()
 
 
 @pytest.mark.parametrize("when", ["before the cells", "before the commit"])
