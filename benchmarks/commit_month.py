@@ -28,9 +28,8 @@ PRODUCT_YAML = """\
 title: Synthetic sea on the grid {grid}
 file_pattern: SYNTHETIC_ECS_FCO2_monthly_{{year}}{{month}}.nc
 grid: {grid}
-variables: [fco2]
-positive: up
-uncertainty: 1.5
+quantities:
+  fco2: {{names: [fco2], positive: up, uncertainty: 1.5}}
 mask:
   variable: ocean
 """

@@ -7,18 +7,13 @@ Imports of the heavy libraries happen inside the commands, so that ``--help`` an
 """
 
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from flows.operations.workspace import Workspace
-
-EXIT_ERROR = 1
-EXIT_REFUSED = 3
+from flows.command import EXIT_REFUSED, named_errors, workspace_of
+from flows.products_cli import products_app
 
 app = typer.Typer(
     help="Forecasts of the sea-air CO2 flux of the East China Sea.",
@@ -26,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.add_typer(products_app, name="products")
 
 
 @app.callback()
@@ -43,32 +39,8 @@ def main(
     context.obj = home
 
 
-def _workspace(context: typer.Context) -> "Workspace":
-    from flows.operations.workspace import Workspace, read_settings
-
-    return Workspace(read_settings(context.obj))
-
-
-def _named_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Print a named error as text for a person, and end with its exit code."""
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        from storage.errors import TidenetError
-
-        try:
-            return command(*args, **kwargs)
-        except TidenetError as error:
-            from flows.screen import print_error
-
-            print_error(error)
-            raise typer.Exit(EXIT_ERROR) from None
-
-    return run
-
-
 @app.command()
-@_named_errors
+@named_errors
 def ingest(
     context: typer.Context,
     product: Annotated[
@@ -95,7 +67,7 @@ def ingest(
     acceptance = Acceptance(Path(accept).name, reason.strip()) if accept else None
     with progress_bar("Ingesting") as progress:
         ingested = operation(
-            _workspace(context),
+            workspace_of(context),
             product,
             months=[parse_month(text) for text in month] if month else None,
             acceptance=acceptance,
@@ -107,7 +79,43 @@ def ingest(
 
 
 @app.command()
-@_named_errors
+@named_errors
+def handover(
+    context: typer.Context,
+    to: Annotated[str, typer.Option(metavar="PRODUCT", help="The product that goes on.")],
+) -> None:
+    """Compare a new product with the record, so that going on with it puts no step into it."""
+    from flows.operations.handover import fit_handover
+    from flows.screen import print_handover, progress_bar
+
+    with progress_bar("Comparing") as progress:
+        fitted = fit_handover(workspace_of(context), to, progress=progress)
+    print_handover(fitted)
+
+
+@app.command("refresh-basis")
+@named_errors
+def refresh_basis(
+    context: typer.Context,
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="YYYY-MM", help="Last month to fit on [last of the record]."),
+    ] = None,
+) -> None:
+    """Fit the EOF basis that gaps of later months are filled with."""
+    from flows.operations.basis import refresh_basis as operation
+    from flows.screen import print_basis, progress_bar
+    from storage.months import month as parse_month
+
+    with progress_bar("Fitting the basis") as progress:
+        basis = operation(
+            workspace_of(context), until=parse_month(until) if until else None, progress=progress
+        )
+    print_basis(basis)
+
+
+@app.command()
+@named_errors
 def train(
     context: typer.Context,
     until: Annotated[
@@ -130,7 +138,7 @@ def train(
 
     with progress_bar("Training") as progress:
         trained = operation(
-            _workspace(context),
+            workspace_of(context),
             until=parse_month(until) if until else None,
             config_file=config,
             seed=seed,
@@ -142,7 +150,7 @@ def train(
 
 
 @app.command()
-@_named_errors
+@named_errors
 def forecast(
     context: typer.Context,
     init: Annotated[
@@ -159,20 +167,20 @@ def forecast(
     from flows.screen import print_forecast
     from storage.months import month as parse_month
 
-    workspace = _workspace(context)
+    workspace = workspace_of(context)
     run = operation(workspace, init=parse_month(init) if init else None, seed=seed, rerun=rerun)
     print_forecast(workspace, run)
 
 
 @app.command()
-@_named_errors
+@named_errors
 def verify(context: typer.Context) -> None:
     """Score every archived forecast whose valid month has been observed."""
     from flows.operations.verify import verify as operation
     from flows.screen import progress_bar, say
 
     with progress_bar("Verifying") as progress:
-        verified = operation(_workspace(context), progress=progress)
+        verified = operation(workspace_of(context), progress=progress)
     say(
         f"{verified.n_scored} forecast months of {verified.n_runs} runs scored."
         if verified.n_scored
@@ -181,7 +189,7 @@ def verify(context: typer.Context) -> None:
 
 
 @app.command()
-@_named_errors
+@named_errors
 def backfill(
     context: typer.Context,
     first: Annotated[str, typer.Option("--from", metavar="YYYY-MM", help="First init month.")],
@@ -195,24 +203,28 @@ def backfill(
 
     with progress_bar("Hindcasts") as progress:
         runs = operation(
-            _workspace(context), parse_month(first), parse_month(last), seed=seed, progress=progress
+            workspace_of(context),
+            parse_month(first),
+            parse_month(last),
+            seed=seed,
+            progress=progress,
         )
     made = sum(run.created for run in runs)
     say(f"{made} hindcasts made, {len(runs) - made} existed already.")
 
 
 @app.command()
-@_named_errors
+@named_errors
 def status(context: typer.Context) -> None:
     """Show the record, the quarantine, the champion, the last forecast, its skill, the overdue."""
     from flows.operations.status import status as operation
     from flows.screen import print_status
 
-    print_status(operation(_workspace(context)))
+    print_status(operation(workspace_of(context)))
 
 
 @app.command()
-@_named_errors
+@named_errors
 def skill(
     context: typer.Context,
     region: Annotated[str, typer.Option(help="Region name.")] = "all",
@@ -221,11 +233,11 @@ def skill(
     from flows.screen import print_skill
     from storage.archive import skill_table
 
-    print_skill(skill_table(_workspace(context).engine, region=region))
+    print_skill(skill_table(workspace_of(context).engine, region=region))
 
 
 @app.command()
-@_named_errors
+@named_errors
 def picture(
     context: typer.Context,
     valid: Annotated[
@@ -243,11 +255,11 @@ def picture(
     from storage.months import month as parse_month
 
     month = parse_month(valid) if valid else None
-    say(str(draw_month(_workspace(context), valid_month=month, lead=lead, file=to)))
+    say(str(draw_month(workspace_of(context), valid_month=month, lead=lead, file=to)))
 
 
 @app.command()
-@_named_errors
+@named_errors
 def sql(
     context: typer.Context,
     statement: Annotated[str, typer.Argument(help="One SELECT statement.")],
@@ -256,12 +268,12 @@ def sql(
     from flows.screen import print_rows
     from storage.database import read_only_query
 
-    columns, rows = read_only_query(_workspace(context).engine, statement)
+    columns, rows = read_only_query(workspace_of(context).engine, statement)
     print_rows(columns, rows)
 
 
 @app.command()
-@_named_errors
+@named_errors
 def migrate(context: typer.Context) -> None:
     """Bring the archive's tables to the version that this software needs."""
     from flows.operations.workspace import read_settings
@@ -279,7 +291,7 @@ def migrate(context: typer.Context) -> None:
 
 
 @app.command()
-@_named_errors
+@named_errors
 def demo(
     folder: Annotated[
         Path, typer.Option(help="Where to keep the demonstration.", file_okay=False)

@@ -117,6 +117,15 @@ def make_hindcasts(first: str, last: str, seed: int) -> dict[str, int]:
     return {"made": made, "existed": len(runs) - made}
 
 
+@task(name="fit-completion-basis", timeout_seconds=4 * 3600, **STEADY)
+def fit_completion_basis(until: str | None) -> dict[str, Any]:
+    """Fit and save the EOF basis that gaps are filled with; return its id and rank."""
+    from flows.operations.basis import refresh_basis
+
+    basis = refresh_basis(_workspace(), until=parse_month(until) if until else None)
+    return {"id": basis.id, "rank": basis.rank, "last_month": str(basis.last_month)}
+
+
 @flow(name="ingest-monthly", timeout_seconds=8 * 3600)
 def ingest_monthly(
     product: str | None = None, months: list[str] | None = None
@@ -161,6 +170,18 @@ def ingest_monthly(
             remedy="See tidenet status; replace the files, or accept a warning with a reason.",
         )
     return files
+
+
+@flow(name="refresh-completion-basis", timeout_seconds=5 * 3600)
+def refresh_completion_basis(until: str | None = None) -> dict[str, Any]:
+    """Fit the EOF basis that gaps of later months are filled with.
+
+    Parameters
+    ----------
+    until
+        Last month to fit on (YYYY-MM); None for the last of the record.
+    """
+    return fit_completion_basis(until)
 
 
 @flow(name="forecast", timeout_seconds=3 * 3600)

@@ -11,7 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from flows.operations.basis import RefreshedBasis
     from flows.operations.forecast import MadeForecast
+    from flows.operations.handover import FittedHandOver
     from flows.operations.ingest import IngestedFile
     from flows.operations.status import Status
     from flows.operations.train import TrainedVersion
@@ -92,7 +94,8 @@ def print_ingested(files: "Sequence[IngestedFile]") -> None:
     changed = [file for file in files if file.outcome != "unchanged"]
     unchanged = len(files) - len(changed)
     committed = [file for file in changed if file.outcome in ("committed", "revised")]
-    refused = [file for file in changed if file not in committed]
+    kept = [file for file in changed if file.outcome == "kept"]
+    refused = [file for file in changed if file not in committed and file not in kept]
     if len(committed) > 1 and all(file.outcome == "committed" for file in committed):
         say(f"{len(committed)} months committed: {committed[0].month} to {committed[-1].month}.")
     else:
@@ -100,6 +103,8 @@ def print_ingested(files: "Sequence[IngestedFile]") -> None:
             say(f"{file.month} {file.outcome} from {file.file_name}: snapshot {file.snapshot_id}.")
     if unchanged:
         say(f"{unchanged} files unchanged.")
+    for message, same in groupby(kept, key=lambda file: file.message):
+        say(f"{len(list(same))} months kept as they are. {message}")
     waiting = [file for file in refused if file.outcome == "waiting"]
     for file in [file for file in refused if file not in waiting]:
         style = OUTCOME_STYLES[file.outcome]
@@ -111,6 +116,46 @@ def print_ingested(files: "Sequence[IngestedFile]") -> None:
         span = f"{waiting[0].month} to {waiting[-1].month}" if len(waiting) > 1 else ""
         CONSOLE.print(f"[yellow]waiting[/]  {escape(names)} {span}", highlight=False)
         CONSOLE.print(f"  {escape(waiting[0].message)}", highlight=False, soft_wrap=True)
+
+
+def print_handover(fitted: "FittedHandOver") -> None:
+    """Print what a new product is corrected with, by region."""
+    correction = fitted.correction
+    say(
+        f"{correction.new_product} after {correction.old_product}: {correction.n_months} common "
+        f"months, {correction.first_month} to {correction.last_month}. Root mean squared "
+        f"difference {correction.rmse_before:.2f} before, {correction.rmse_after:.2f} after "
+        f"({UNITS})."
+    )
+    table = Table(
+        *("region", "scale", "shift in Jan, Apr, Jul, Oct", "residual"),
+        title=f"corrected = scale x new + shift, {UNITS}",
+        title_style="dim",
+        header_style="bold",
+    )
+    for region, group in groupby(correction.terms, key=lambda term: term.region):
+        terms = sorted(group, key=lambda term: term.calendar_month)
+        shifts = " ".join(f"{t.offset:+.2f}" for t in terms if t.calendar_month % 3 == 1)
+        residual = sum(term.residual for term in terms) / len(terms)
+        table.add_row(region, f"{terms[0].scale:.3f}", shifts, f"{residual:.2f}")
+    CONSOLE.print(table)
+    for name, why in fitted.refused:
+        say(f"{name} was not used: {why}")
+
+
+def print_basis(basis: "RefreshedBasis") -> None:
+    """Print a completion basis and how its rank was chosen."""
+    say(
+        f"Basis {basis.id}: {basis.rank} modes of {basis.first_month} to {basis.last_month}, "
+        "used for later months."
+    )
+    table = Table(
+        *("modes", f"RMSE of withheld cells ({UNITS})"), header_style="bold", title_style="dim"
+    )
+    for score in basis.scores:
+        mark = " (chosen)" if score.rank == basis.rank else ""
+        table.add_row(str(score.rank), f"{score.rmse:.3f}{mark}")
+    CONSOLE.print(table)
 
 
 def print_trained(trained: "TrainedVersion") -> None:
@@ -228,11 +273,22 @@ def print_status(status: "Status") -> None:
             )
     if not status.quarantined:
         grid.add_row("quarantined", "nothing")
+    if status.preliminary:
+        grid.add_row("preliminary", ", ".join(str(month) for month in status.preliminary))
+    for label, runs in groupby(status.outdated, key=lambda run: f"{run.issued_kind} forecasts"):
+        several = [f"{run.init_month} (before {run.revised_month} changed)" for run in runs]
+        grid.add_row("outdated", f"[yellow]{label} from {_few(several)}[/]: tidenet backfill")
     for text in status.overdue:
         grid.add_row("overdue", f"[yellow]{escape(text)}[/]")
     if not status.overdue:
         grid.add_row("overdue", "nothing")
     CONSOLE.print(grid, highlight=False)
+
+
+def _few(texts: list[str], most: int = 6) -> str:
+    """Return texts as one, the first of many with how many more there are."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
 
 
 def _model_line(status: "Status") -> str:

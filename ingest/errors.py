@@ -119,6 +119,18 @@ class ZeroMonthError(RefusedFileError):
     check = "not-zero"
 
 
+class ImpossibleValuesError(RefusedFileError):
+    """Values that no sea and no air above it can have."""
+
+    check = "possible-values"
+
+
+class MissingMonthError(RefusedFileError):
+    """A file that holds several months does not hold the one that is wanted."""
+
+    check = "holds-the-month"
+
+
 class TooLittleObservedError(RefusedFileError):
     """So little of the ocean was observed that the rest would be invented."""
 

@@ -1,109 +1,68 @@
 """Sea-air CO2 flux from its drivers, by the bulk formula.
 
-F = k · K0 · (pCO2 in the sea − pCO2 in the air) · (1 − ice)
+F = k · (K0 · pCO2 in the sea − K0 at the skin · pCO2 in the air) · (1 − ice)
 
-Every function takes and returns numpy arrays (or numbers) that broadcast against each other.
+Without a skin both solubilities are the same: F = k · K0 · ΔpCO2 · (1 − ice). With one, the air
+meets water at the temperature of the skin, while what comes from the sea was dissolved below it
+(Woolf et al. 2016, Journal of Geophysical Research: Oceans 121, 1229-1248); the salty skin, a
+weaker effect, is left out. k is taken at the temperature of the skin: the layer that limits the
+exchange of gas is thinner than it.
+
+The formulas are few and written out in `ingest.solubility` and `ingest.gas_transfer`. PyCO2SYS
+1.8.3 gives the same numbers, knows no transfer velocity and is under the GPL; pySeaFlux 2.2.1
+divides K0 by the pressure of dry air and misses Weiss's table by 0.6 to 8 %.
 """
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-KELVIN_AT_0_CELSIUS = 273.15
-STANDARD_PRESSURE_ATM = 1.0
-PASCAL_PER_ATM = 101_325.0
+from ingest.flux_drivers import (
+    AIR,
+    SEA,
+    MissingDriverError,
+    State,
+    checked_errors,
+    chosen,
+    complete_drivers,
+    missing_drivers,
+)
+from ingest.flux_options import FluxOptions
+from ingest.flux_uncertainty import error_directions, propagate
+from ingest.gas_transfer import DEFAULT_TRANSFER_VELOCITY, transfer_velocity
+from ingest.solubility import PASCAL_PER_ATM, fugacity_coefficient, pco2_of_air, solubility
 
-# Weiss (1974), Table I: A1, A2, A3, B1, B2, B3.
-_WEISS_PER_KG = (-60.2409, 93.4517, 23.3585, 0.023517, -0.023656, 0.0047036)
-_WEISS_PER_LITRE = (-58.0931, 90.5069, 22.2940, 0.027766, -0.025888, 0.0050578)
-# Wanninkhof (2014), Table 1: CO2 in seawater, powers 0 to 4 of the temperature in °C.
-_SCHMIDT_CO2 = (2116.8, -136.25, 4.7353, -0.092307, 0.0007555)
-_WANNINKHOF_2014 = 0.251  # cm h-1 per m2 s-2
-# k (cm h-1) · K0 (mol l-1 atm-1) · ΔpCO2 (uatm) in mmol m-2 d-1:
+__all__ = [
+    "FluxEstimate",
+    "FluxOptions",
+    "MissingDriverError",
+    "flux_from_drivers",
+    "missing_drivers",
+    "pco2_of_air",
+    "sea_air_flux",
+]
+
+# k (cm h-1) · K0 (mol l-1 atm-1) · pCO2 (uatm) in mmol m-2 d-1:
 # 0.01 m/cm · 24 h/d · 1000 l/m3 · 1e-6 atm/uatm · 1000 mmol/mol.
-_TO_MMOL_PER_M2_PER_DAY = 0.24
+TO_MMOL_PER_M2_PER_DAY = 0.24
 
 
-def solubility(sst: ArrayLike, sss: ArrayLike, *, per: str = "litre") -> np.ndarray:
-    """Return the solubility K0 of CO2 in seawater (Weiss 1974, Marine Chemistry 2, 203-215).
-
-    Parameters
-    ----------
-    sst
-        Temperature of the water, °C.
-    sss
-        Practical salinity.
-    per
-        ``litre`` for mol l-1 atm-1, ``kg`` for mol kg-1 atm-1 (the paper's Table III).
-    """
-    a1, a2, a3, b1, b2, b3 = {"litre": _WEISS_PER_LITRE, "kg": _WEISS_PER_KG}[per]
-    hundreds = (np.asarray(sst) + KELVIN_AT_0_CELSIUS) / 100
-    salting = np.asarray(sss) * (b1 + b2 * hundreds + b3 * hundreds**2)
-    return np.exp(a1 + a2 / hundreds + a3 * np.log(hundreds) + salting)
-
-
-def schmidt_number(sst: ArrayLike) -> np.ndarray:
-    """Return the Schmidt number of CO2 in seawater of salinity 35 (Wanninkhof 2014).
-
-    Limnology and Oceanography: Methods 12, 351-362; valid from -2 to 40 °C. 668 at 20 °C.
+@dataclass(frozen=True)
+class FluxEstimate:
+    """A flux with its error.
 
     Parameters
     ----------
-    sst
-        Temperature of the water, °C.
+    fco2
+        float32 (lat, lon), mmol m-2 d-1, positive out of the sea; NaN where a driver is missing.
+    uncertainty
+        float32 (lat, lon), one standard error of fco2, mmol m-2 d-1; NaN where fco2 is.
     """
-    t = np.asarray(sst)
-    c0, c1, c2, c3, c4 = _SCHMIDT_CO2
-    return c0 + t * (c1 + t * (c2 + t * (c3 + t * c4)))
 
-
-def transfer_velocity(wind_squared: ArrayLike, sst: ArrayLike) -> np.ndarray:
-    """Return the gas transfer velocity k of CO2, cm h-1 (Wanninkhof 2014).
-
-    Parameters
-    ----------
-    wind_squared
-        Second moment of the wind speed at 10 m, the mean of U², m2 s-2. The square of a monthly
-        mean wind is smaller and gives a flux that is too weak.
-    sst
-        Temperature of the water, °C.
-    """
-    return _WANNINKHOF_2014 * np.asarray(wind_squared) * (schmidt_number(sst) / 660) ** -0.5
-
-
-def water_vapour_pressure(sst: ArrayLike, sss: ArrayLike) -> np.ndarray:
-    """Return the saturation pressure of water vapour over seawater, atm (Weiss and Price 1980).
-
-    Parameters
-    ----------
-    sst
-        Temperature of the water, °C.
-    sss
-        Practical salinity.
-    """
-    hundreds = (np.asarray(sst) + KELVIN_AT_0_CELSIUS) / 100
-    exponent = 24.4543 - 67.4509 / hundreds - 4.8489 * np.log(hundreds)
-    return np.exp(exponent - 0.000544 * np.asarray(sss))
-
-
-def pco2_of_air(
-    xco2: ArrayLike,
-    sst: ArrayLike,
-    sss: ArrayLike,
-    *,
-    pressure_atm: ArrayLike = STANDARD_PRESSURE_ATM,
-) -> np.ndarray:
-    """Return the partial pressure of CO2 in air that is moist at the sea surface, uatm.
-
-    Parameters
-    ----------
-    xco2
-        Mole fraction of CO2 in dry air, ppm.
-    sst, sss
-        Temperature (°C) and practical salinity of the water.
-    pressure_atm
-        Pressure at sea level, atm.
-    """
-    return np.asarray(xco2) * (np.asarray(pressure_atm) - water_vapour_pressure(sst, sss))
+    fco2: np.ndarray
+    uncertainty: np.ndarray
 
 
 def sea_air_flux(
@@ -114,20 +73,114 @@ def sea_air_flux(
     sss: ArrayLike,
     wind_squared: ArrayLike,
     ice_fraction: ArrayLike = 0.0,
+    sst_skin: ArrayLike | None = None,
+    wind: ArrayLike | None = None,
+    parametrisation: str = DEFAULT_TRANSFER_VELOCITY,
 ) -> np.ndarray:
     """Return the flux of CO2 out of the sea, mmol m-2 d-1.
 
     Parameters
     ----------
     pco2_sea, pco2_air
-        Partial pressure of CO2 in the water and in the moist air above it, uatm.
+        Partial pressure of CO2 in the water and in the moist air above it, or both as fugacity,
+        uatm.
     sst, sss
         Temperature (°C) and practical salinity of the water.
     wind_squared
         Second moment of the wind speed at 10 m, m2 s-2.
     ice_fraction
         Part of the cell under ice, 0 to 1.
+    sst_skin
+        Temperature of the water's skin, °C; None: as below it.
+    wind, parametrisation
+        As in `ingest.gas_transfer.transfer_velocity`.
     """
-    exchange = transfer_velocity(wind_squared, sst) * solubility(sst, sss)
-    difference = np.asarray(pco2_sea) - np.asarray(pco2_air)
-    return _TO_MMOL_PER_M2_PER_DAY * exchange * difference * (1 - np.asarray(ice_fraction))
+    surface = sst if sst_skin is None else sst_skin
+    velocity = transfer_velocity(wind_squared, surface, wind=wind, parametrisation=parametrisation)
+    below = solubility(sst, sss)
+    if sst_skin is None:
+        dissolved = below * (np.asarray(pco2_sea) - np.asarray(pco2_air))
+    else:
+        dissolved = below * np.asarray(pco2_sea) - solubility(sst_skin, sss) * np.asarray(pco2_air)
+    return TO_MMOL_PER_M2_PER_DAY * velocity * dissolved * (1 - np.asarray(ice_fraction))
+
+
+def flux_from_drivers(
+    drivers: Mapping[str, np.ndarray], errors: Mapping[str, np.ndarray], options: FluxOptions
+) -> FluxEstimate:
+    """Compute the flux of one month, and its standard error, from what a product delivers.
+
+    Parameters
+    ----------
+    drivers
+        Arrays (lat, lon), or what broadcasts to it, by quantity and in its units
+        (`ingest.quantities.QUANTITIES`); NaN where missing. Of CO2 in the sea and in the air, what
+        needs no conversion is preferred, and xCO2 comes last. Quantities that are no driver are
+        left out.
+    errors
+        Standard errors of drivers, likewise; where there is none, that of the options counts.
+    options
+        How the flux is computed.
+
+    Raises
+    ------
+    MissingDriverError
+        If a driver is missing that the options do not fill in.
+    ImpossibleValuesError
+        If a driver or an error has values that cannot be, such as a temperature of 290 °C.
+    GridMismatchError
+        If the arrays do not fit each other.
+    """
+    state = complete_drivers(drivers, options)
+    known = checked_errors(errors, {name: state[name] for name in state if name in drivers})
+
+    def flux(at: State) -> np.ndarray:
+        return _flux(at, options)
+
+    value = flux(state)
+    directions = error_directions(state, drivers.keys(), known, options)
+    variance = propagate(flux, state, value, directions)
+    variance += (options.relative_error_of_k * value) ** 2
+    return FluxEstimate(value.astype(np.float32), np.sqrt(variance).astype(np.float32))
+
+
+def _flux(state: State, options: FluxOptions) -> np.ndarray:
+    """Return the flux of a complete set of drivers, mmol m-2 d-1."""
+    return sea_air_flux(
+        pco2_sea=_in_sea(state, options.difference),
+        pco2_air=_in_air(state, options.difference),
+        sst=state["sst"],
+        sss=state["sss"],
+        wind_squared=state["wind_speed_squared"],
+        ice_fraction=state["ice_fraction"],
+        sst_skin=None if options.skin == "none" else state["sst_skin"],
+        wind=state["wind_speed"],
+        parametrisation=options.transfer_velocity,
+    )
+
+
+def _in_sea(state: State, wanted: str) -> np.ndarray:
+    """Return CO2 in the water as partial pressure or fugacity, uatm."""
+    name = str(chosen(state, SEA[wanted]))
+    return state[name] * _conversion(name, wanted, state["sst"], state["pressure"])
+
+
+def _in_air(state: State, wanted: str) -> np.ndarray:
+    """Return CO2 in moist air at the temperature of the skin, uatm."""
+    name = str(chosen(state, AIR[wanted]))
+    amount = state[name]
+    if name == "xco2_air":
+        pressure = state["pressure"] / PASCAL_PER_ATM
+        amount = pco2_of_air(amount, state["sst_skin"], state["sss"], pressure_atm=pressure)
+    return amount * _conversion(name, wanted, state["sst_skin"], state["pressure"])
+
+
+def _conversion(
+    name: str, wanted: str, temperature: np.ndarray, pressure: np.ndarray
+) -> np.ndarray | float:
+    """Return the factor from a delivered quantity to a partial pressure or a fugacity."""
+    delivered = "fugacity" if name.startswith("fugacity") else "pressure"
+    if delivered == wanted:
+        return 1.0
+    coefficient = fugacity_coefficient(temperature, pressure_atm=pressure / PASCAL_PER_ATM)
+    return coefficient if wanted == "fugacity" else 1 / coefficient

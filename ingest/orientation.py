@@ -44,6 +44,35 @@ def to_grid(values: np.ndarray, lat: np.ndarray, lon: np.ndarray, grid: Grid) ->
     )
 
 
+def implied_on_grid(values: np.ndarray, grid: Grid, *, north_first: bool, name: str) -> np.ndarray:
+    """Return a map without coordinates on the grid whose bounds and row order are declared.
+
+    Parameters
+    ----------
+    values
+        (lat, lon) in the file's order, columns from the west.
+    grid
+        The declared grid.
+    north_first
+        Whether the first row is the northernmost.
+    name
+        The variable, for messages.
+
+    Raises
+    ------
+    GridMismatchError
+        If it has another number of rows or columns.
+    """
+    if values.shape != grid.shape:
+        raise GridMismatchError(
+            f"The variable {name} has another shape than the grid {grid.name}.",
+            found=f"{values.shape[0]} x {values.shape[1]} cells, without coordinates",
+            expected=f"{grid.n_lat} x {grid.n_lon} cells",
+            remedy="Declare the bounds of the file's own grid in the product specification.",
+        )
+    return values[::-1] if north_first else values
+
+
 def _same(found: np.ndarray, expected: np.ndarray, grid: Grid) -> bool:
     return bool(np.abs(found - expected).max() <= _TOLERANCE * grid.step)
 

@@ -1,4 +1,4 @@
-"""Reading a product file into one month of flux on the product's grid.
+"""Reading a product file into one month of what it delivers, on the product's grid.
 
 Nothing is guessed. Missing values, packing, units, direction, time and coordinates are decoded as
 the file and the specification say, and refused with a named error where the two disagree.
@@ -6,49 +6,57 @@ the file and the specification say, and refused with a named error where the two
 
 import datetime as dt
 import re
-import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
+from ingest.container import LARGEST_AXIS, Container, RawVariable, opened
+from ingest.decoding import decoded, kept_by, refuse_impossible, refuse_negative
 from ingest.errors import (
     EmptyMonthError,
-    FutureMonthError,
     InvalidEncodingError,
-    InvalidTimeError,
     ManyTimesError,
+    MissingMonthError,
     SignError,
-    TimeMismatchError,
-    UnreadableFileError,
     VariableNotFoundError,
     ZeroMonthError,
 )
-from ingest.orientation import to_grid
-from ingest.specification import ProductSpecification
-from ingest.units import to_canonical
+from ingest.orientation import implied_on_grid, to_grid
+from ingest.quantities import FLUX, QUANTITIES
+from ingest.specification import ProductSpecification, Variable
+from ingest.text_tables import months_in_table, read_table
+from ingest.times import month_of_file, refuse_future, stated_months
+from ingest.units import Conversion, conversion
 from storage.grid import Grid
-from storage.months import Month, month
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-_LARGEST_CELLS = 50_000_000
-_KINDS = {
-    b"CDF\x01": "a NetCDF-3 file",
-    b"CDF\x02": "a NetCDF-3 file",
-    b"CDF\x05": "a NetCDF-3 file",
-    b"PK\x03\x04": "a zip archive",
-    b"\x1f\x8b": "a gzip file",
-    b"GRIB": "a GRIB file",
-    b"%PDF": "a PDF document",
-}
+from storage.months import Month, calendar_month, month
 
 
 @dataclass(frozen=True)
-class ProductMonth:
-    """One month as a provider delivered it, in the record's units, sign and orientation.
+class Field:
+    """One quantity of one month.
+
+    Parameters
+    ----------
+    values
+        float64 (lat, lon) in the quantity's units; NaN where there is none.
+    uncertainty
+        float64 (lat, lon), one standard deviation in the same units; NaN where unknown.
+    variable, units
+        What it was called, and its units in the file.
+    """
+
+    values: np.ndarray
+    uncertainty: np.ndarray
+    variable: str
+    units: str
+
+
+@dataclass(frozen=True)
+class DeliveredMonth:
+    """One month as a provider delivered it, in our units and orientation.
 
     Parameters
     ----------
@@ -56,6 +64,28 @@ class ProductMonth:
         The month.
     grid
         The product's grid.
+    fields
+        What the product delivers, by quantity.
+    ocean
+        Boolean (lat, lon) from the file's mask variable; None if the product has none.
+    """
+
+    month: Month
+    grid: Grid
+    fields: Mapping[str, Field]
+    ocean: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class ProductMonth:
+    """One month of flux, in the record's units, sign and orientation.
+
+    Parameters
+    ----------
+    month
+        The month.
+    grid
+        The grid of the arrays.
     fco2
         float32 (lat, lon), mmol m-2 d-1, positive out of the sea; NaN where not observed.
     uncertainty
@@ -76,9 +106,36 @@ class ProductMonth:
 
 
 def read_product_file(
-    path: Path, specification: ProductSpecification, *, file_name: str, now: dt.datetime
+    path: Path,
+    specification: ProductSpecification,
+    *,
+    file_name: str,
+    now: dt.datetime,
+    wanted: Month | None = None,
 ) -> ProductMonth:
-    """Read and decode a product file.
+    """Read the flux of a product file that delivers one. Parameters and errors as `read_month`."""
+    delivered = read_month(path, specification, file_name=file_name, now=now, wanted=wanted)
+    flux = delivered.fields[FLUX]
+    return ProductMonth(
+        month=delivered.month,
+        grid=delivered.grid,
+        fco2=flux.values.astype(np.float32),
+        uncertainty=flux.uncertainty.astype(np.float32),
+        ocean=delivered.ocean,
+        variable=flux.variable,
+        units=flux.units,
+    )
+
+
+def read_month(
+    path: Path,
+    specification: ProductSpecification,
+    *,
+    file_name: str,
+    now: dt.datetime,
+    wanted: Month | None = None,
+) -> DeliveredMonth:
+    """Read and decode a month of a product file.
 
     Parameters
     ----------
@@ -87,218 +144,313 @@ def read_product_file(
     specification
         What to expect in it.
     file_name
-        The provider's name of the file: it says the month.
+        The provider's name of the file: it may say the month.
     now
         The present moment; a month that has not begun yet is refused.
+    wanted
+        The month to read from a file that holds several, or a calendar month of any year; None for
+        the month of a file that holds one.
 
     Raises
     ------
     RefusedFileError
         One of its subclasses, each named after what is wrong (see `ingest.errors`).
     """
-    with warnings.catch_warnings():
-        # What the decoder warns of is checked below, and refused by name.
-        warnings.simplefilter("ignore")
-        dataset = _open(path)
-        with dataset:
-            try:
-                return _decode(dataset, specification, file_name, now)
-            except (OSError, RuntimeError) as error:  # damage that shows when values are read
-                raise _unreadable(path, error) from error
+    if specification.table is not None:
+        assert wanted is not None
+        refuse_future(wanted, now)
+        grid = specification.target_grid
+        values, uncertainty = read_table(path, specification.table, grid, wanted)
+        quantity = specification.table.quantity
+        field = Field(values, uncertainty, quantity, specification.table.units)
+        return DeliveredMonth(wanted, grid, {quantity: field})
+    with opened(path) as container:
+        found, step = month_and_step(container, specification, file_name, now, wanted)
+        reading = Reading(container, specification, found, step)
+        fields = {
+            quantity: reading.field(quantity, variable)
+            for quantity, variable in specification.quantities.items()
+        }
+        return DeliveredMonth(found, specification.target_grid, fields, reading.ocean())
 
 
-def _decode(
-    dataset: "xr.Dataset", specification: ProductSpecification, file_name: str, now: dt.datetime
-) -> ProductMonth:
-    wanted = _month(dataset, specification, file_name, now)
-    name = _first_present(dataset, specification.variables, "flux")
-    variable = dataset[name]
-    _refuse_contradicting_direction(variable, specification)
-    units = variable.attrs.get("units") or specification.units_if_missing
-    factor = to_canonical(units)
-    sign = 1.0 if specification.positive == "up" else -1.0
-    values, ocean = _on_grid(dataset, name, specification)
-    fco2 = (values * (factor * sign)).astype(np.float32)
-    _refuse_nothing(fco2, name)
-    uncertainty = np.full_like(fco2, np.nan)
-    present = [n for n in specification.uncertainty_variables if n in dataset.variables]
-    if present:
-        errors, _ = _on_grid(dataset, present[0], specification)
-        uncertainty = np.abs(errors * to_canonical(dataset[present[0]].attrs.get("units")))
-    return ProductMonth(
-        month=wanted,
-        grid=specification.target_grid,
-        fco2=fco2,
-        uncertainty=uncertainty.astype(np.float32),
-        ocean=ocean,
-        variable=name,
-        units=str(units),
-    )
+def months_in(
+    path: Path, specification: ProductSpecification, *, file_name: str, now: dt.datetime
+) -> list[Month]:
+    """Return the months that a file holds, ascending; of future ones none.
+
+    For a calendar month of any year (a climatology) that is none: it has no month of its own.
+    Raises as `read_month`.
+    """
+    if specification.table is not None:
+        held = months_in_table(path, specification.table)
+    elif specification.holds == "climatology":
+        return []
+    else:
+        with opened(path) as container:
+            if specification.holds == "month":
+                return [month_of_file(container, specification, file_name, now)]
+            held = several_months(container, specification)
+    held = [value for value in held if specification.may_hold(file_name, value)]
+    return sorted({value for value in held if value <= month(now.date())})
 
 
-# --- the file -------------------------------------------------------------------------------------
+class Reading:
+    """Reads variables of one file and one month."""
 
+    def __init__(
+        self, container: Container, specification: ProductSpecification, wanted: Month, step: int
+    ) -> None:
+        self.container = container
+        self.specification = specification
+        self.wanted = wanted
+        self.step = step
 
-def _open(path: Path) -> "xr.Dataset":
-    """Open a NetCDF-4 file without any decoding."""
-    import xarray as xr
+    def field(self, quantity: str, declared: Variable) -> Field:
+        """Return one quantity in its units, oriented as the grid."""
+        variable = self.first_present(declared.names, QUANTITIES[quantity].title)
+        self._refuse_timeless(variable)
+        units = declared.units or _units_of(variable) or declared.units_if_missing
+        convert = conversion(units, quantity)
+        values = convert(self.plane(variable))
+        if declared.flags is not None:
+            flags = self.first_present((declared.flags.variable,), "quality variable")
+            good = kept_by(declared.flags, flags, self.raw_plane(flags))
+            values = np.where(self._on_grid(good.astype(float), flags) > 0, values, np.nan)
+        if quantity == FLUX:
+            values = values * sign_of(variable, declared)
+        _refuse_nothing(values, variable.name, zero_is_missing=quantity == FLUX)
+        refuse_impossible(values, quantity, variable)
+        uncertainty = self._uncertainty(quantity, declared, values, convert)
+        return Field(values, uncertainty, variable.name, str(units))
 
-    try:
-        return xr.open_dataset(path, engine="h5netcdf", decode_cf=False, cache=False)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise _unreadable(path, error) from error
+    def ocean(self) -> np.ndarray | None:
+        """Return the file's ocean mask, boolean (lat, lon); None if the product has none."""
+        mask = self.specification.mask
+        if mask.variable is None:
+            return None
+        variable = self.first_present((mask.variable,), "ocean mask")
+        if variable.dtype.kind == "b":
+            marked = self._on_grid(self.raw_plane(variable), variable)
+        else:
+            marked = np.nan_to_num(self.plane(variable)) != 0
+        return marked if mask.marks == "ocean" else ~marked
 
+    def _uncertainty(
+        self, quantity: str, declared: Variable, values: np.ndarray, convert: Conversion
+    ) -> np.ndarray:
+        names = [n for n in map(self.filled_in, declared.uncertainty_names)]
+        present = [n for n in names if n in self.container.variables]
+        if present:
+            variable = self.container.variables[present[0]]
+            own_units = None if declared.units else _units_of(variable)
+            stated = self.plane(variable)
+            refuse_negative(stated, variable)
+            return (conversion(own_units, quantity) if own_units else convert).of_error(stated)
+        constant = declared.uncertainty if declared.uncertainty is not None else np.nan
+        # A constant of a flux is given where the month is completed, cell by cell.
+        constant = np.nan if declared.positive is not None else constant
+        return np.where(np.isfinite(values), constant, np.nan)
 
-def _unreadable(path: Path, error: Exception) -> UnreadableFileError:
-    head = path.read_bytes()[:512] if path.exists() else b""
-    size = path.stat().st_size if path.exists() else 0
-    return UnreadableFileError(
-        f"{path.name} cannot be read.",
-        found=f"{_looks_like(head)}, {size} bytes ({_one_line(error)})",
-        expected="a whole NetCDF-4 file",
-        remedy="Fetch it again; if it is the same, ask the provider.",
-    )
+    def filled_in(self, name: str) -> str:
+        """Return a declared name with the month's year and number in place of placeholders."""
+        year, number = str(self.wanted).split("-")
+        return name.replace("{year}", year).replace("{month}", number)
 
-
-def _looks_like(head: bytes) -> str:
-    if not head:
-        return "an empty file"
-    if head.startswith(b"\x89HDF\r\n\x1a\n"):
-        return "a NetCDF-4 (HDF5) file that is damaged or cut off"
-    for magic, kind in _KINDS.items():
-        if head.startswith(magic):
-            return kind
-    if re.match(rb"\s*(<!doctype html|<html|<\?xml)", head, re.IGNORECASE):
-        return "a web page, as servers send it instead of a file (a login or an error)"
-    return f"bytes that begin with {head[:8]!r}"
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
-
-
-# --- what it holds --------------------------------------------------------------------------------
-
-
-def _first_present(dataset: "xr.Dataset", names: tuple[str, ...], what: str) -> str:
-    for name in names:
-        if name in dataset.variables:
-            return name
-    held = ", ".join(f"{name}{dataset[name].dims}" for name in map(str, dataset.variables))
-    raise VariableNotFoundError(
-        f"The {what} variable is not in the file.",
-        found=held or "no variables",
-        expected=f"one of {', '.join(names)}",
-        remedy="If the flux has another name, add it to the product specification.",
-    )
-
-
-def _refuse_contradicting_direction(
-    variable: "xr.DataArray", specification: ProductSpecification
-) -> None:
-    said = " ".join(
-        str(variable.attrs.get(key, "")) for key in ("standard_name", "long_name", "positive")
-    ).lower()
-    down = bool(re.search(r"downward|positive (into|in) the|positive down|\bdown\b", said))
-    up = bool(re.search(r"upward|positive out|positive up|\bup\b", said))
-    if (specification.positive == "up" and down) or (specification.positive == "down" and up):
-        raise SignError(
-            "The file and the specification say opposite directions of the flux.",
-            found=f"{said.strip()!r}",
-            expected=f"positive {specification.positive}",
-            remedy="Correct 'positive' in the specification if the provider's words are right.",
+    def first_present(self, names: tuple[str, ...], what: str) -> RawVariable:
+        """Return the first variable of these names that is there, or raise with those that are."""
+        filled = [self.filled_in(name) for name in names]
+        for name in filled:
+            if name in self.container.variables:
+                return self.container.variables[name]
+        held = ", ".join(f"{v.name}{v.dims}" for v in self.container.variables.values())
+        raise VariableNotFoundError(
+            f"The variable of the {what} is not in the file.",
+            found=held[:600] or "no variables",
+            expected=f"one of {', '.join(filled)}",
+            remedy="If it has another name, add that to the product specification.",
         )
 
+    def plane(self, variable: RawVariable) -> np.ndarray:
+        """Return a variable's map of the month, decoded, on the product's grid."""
+        sizes = dict(zip(variable.dims, variable.shape, strict=True))
+        shape = tuple(sizes[dim] for dim in self._axes(variable))
+        if shape != self.specification.target_grid.shape:
+            # Refused before the values are read: the file may claim to hold any number of them.
+            self._on_grid(np.broadcast_to(np.nan, shape), variable)
+        raw = self.raw_plane(variable)
+        fills = self.specification.fill_values
+        return self._on_grid(decoded(variable, raw, fills), variable)
 
-def _decoded(variable: "xr.DataArray", specification: ProductSpecification) -> np.ndarray:
-    """Return a variable as float64 with NaN where it is missing, packing undone."""
-    raw = variable.values
-    if raw.dtype.kind not in "fiu":
-        raise InvalidEncodingError(
-            f"The variable {variable.name} holds no numbers.",
-            found=f"type {raw.dtype}",
-            expected="floating point or integers",
-            remedy="Name the right variable in the product specification.",
-        )
-    attributes = variable.attrs
-    missing = np.zeros(raw.shape, dtype=bool)
-    for key in ("_FillValue", "missing_value"):
-        for fill in np.atleast_1d(attributes.get(key, [])):
-            missing |= raw == np.asarray(fill).astype(raw.dtype)
-    scale = _number(variable, "scale_factor", 1.0)
-    offset = _number(variable, "add_offset", 0.0)
-    values = raw.astype(np.float64) * scale + offset
-    for fill in specification.fill_values:
-        missing |= (raw == fill) | (values == fill)
-    values[missing | ~np.isfinite(values)] = np.nan
-    return values
+    def raw_plane(self, variable: RawVariable) -> np.ndarray:
+        """Return a variable's two-dimensional map of the month, rows first, as it lies there."""
+        rows, columns = self._axes(variable)
+        index: list[Any] = []
+        for dim, length in zip(variable.dims, variable.shape, strict=True):
+            if dim in (rows, columns):
+                index.append(slice(None))
+            elif dim == self._time_dim and length > 1 and self._has_steps(length):
+                index.append(self.step)
+            elif length == 1:
+                index.append(0)
+            else:
+                raise self._no_map(variable, (rows, columns))
+        kept = [dim for dim in variable.dims if dim in (rows, columns)]
+        values = variable.values(tuple(index))
+        return values if kept == [rows, columns] else values.T
 
-
-def _number(variable: "xr.DataArray", key: str, default: float) -> float:
-    value = np.asarray(variable.attrs.get(key, default))
-    ok = value.size == 1 and value.dtype.kind in "fiu" and np.isfinite(value).all()
-    if not ok or (key == "scale_factor" and float(value.ravel()[0]) == 0):
-        raise InvalidEncodingError(
-            f"The {key} of {variable.name} is not usable.",
-            found=repr(variable.attrs.get(key)),
-            expected="one number that is not zero" if key == "scale_factor" else "one number",
-            remedy="Ask the provider for a correct file.",
-        )
-    return float(value.ravel()[0])
-
-
-def _on_grid(
-    dataset: "xr.Dataset", name: str, specification: ProductSpecification
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return a decoded variable, and the file's ocean mask, on the product's grid."""
-    lat_name = _first_present(dataset, specification.latitude, "latitude")
-    lon_name = _first_present(dataset, specification.longitude, "longitude")
-    lat, lon = (_decoded(dataset[n], specification) for n in (lat_name, lon_name))
-
-    def field(variable: str) -> np.ndarray:
-        array = dataset[variable]
-        if array.size > _LARGEST_CELLS:
+    def _axes(self, variable: RawVariable) -> tuple[str, str]:
+        if self.specification.rows is not None:
+            sized = zip(variable.dims, variable.shape, strict=True)
+            long = [d for d, n in sized if n > 1 and d != self._time_dim]
+            if len(long) != 2:
+                raise self._no_map(variable, ("rows", "columns"))
+            return long[0], long[1]
+        lat = self.first_present(self.specification.latitude, "latitude")
+        lon = self.first_present(self.specification.longitude, "longitude")
+        if len(lat.dims) != 1 or len(lon.dims) != 1 or lat.dims == lon.dims:
             raise InvalidEncodingError(
-                f"The variable {variable} claims to be far larger than a month can be.",
-                found=f"shape {array.shape}",
-                expected=f"shape {specification.target_grid.shape}",
-                remedy="Ask the provider for a correct file.",
+                "Latitude and longitude are not the two axes of a regular grid.",
+                found=f"latitude over {lat.dims}, longitude over {lon.dims}",
+                expected="one dimension each",
+                remedy="Only regular latitude-longitude grids are read; ask for such a version.",
             )
-        plane = _plane(array, dataset[lat_name].dims, dataset[lon_name].dims)
-        return to_grid(_decoded(plane, specification), lat, lon, specification.target_grid)
+        if not {lat.dims[0], lon.dims[0]} <= set(variable.dims):
+            raise self._no_map(variable, (lat.dims[0], lon.dims[0]))
+        return lat.dims[0], lon.dims[0]
 
-    mask = specification.mask.variable
-    ocean = None
-    if mask is not None:
-        ocean = np.nan_to_num(field(_first_present(dataset, (mask,), "ocean mask"))) != 0
-    return field(name), ocean
-
-
-def _plane(
-    array: "xr.DataArray", lat_dims: tuple[object, ...], lon_dims: tuple[object, ...]
-) -> "xr.DataArray":
-    """Return a variable as (lat, lon): single times and depths dropped, axes in order."""
-    if len(lat_dims) != 1 or len(lon_dims) != 1 or lat_dims == lon_dims:
-        raise InvalidEncodingError(
-            "Latitude and longitude are not the two axes of a regular grid.",
-            found=f"latitude over {lat_dims}, longitude over {lon_dims}",
-            expected="one dimension each",
-            remedy="This product needs regridding before it can be ingested.",
-        )
-    order = (lat_dims[0], lon_dims[0])
-    others = [dim for dim in array.dims if dim not in order]
-    if any(array.sizes[dim] != 1 for dim in others) or not set(order) <= set(array.dims):
-        raise InvalidEncodingError(
-            f"The variable {array.name} is not one map.",
-            found=f"dimensions {dict(array.sizes)}",
-            expected=f"{order[0]} and {order[1]}, and no other of more than one step",
+    def _no_map(self, variable: RawVariable, axes: tuple[str, ...]) -> InvalidEncodingError:
+        sizes = dict(zip(variable.dims, variable.shape, strict=True))
+        return InvalidEncodingError(
+            f"The variable {variable.name} is not one map.",
+            found=f"dimensions {sizes}",
+            expected=f"{', '.join(axes)}, and no other of more than one step",
             remedy="Deliver one month a file, on the declared grid.",
         )
-    return array.isel({dim: 0 for dim in others}).transpose(*order)
+
+    def _on_grid(self, values: np.ndarray, variable: RawVariable) -> np.ndarray:
+        grid = self.specification.target_grid
+        if self.specification.rows is not None:
+            north_first = self.specification.rows == "north-first"
+            return implied_on_grid(values, grid, north_first=north_first, name=variable.name)
+        fills = self.specification.fill_values
+        axes = []
+        for names, what in (
+            (self.specification.latitude, "latitude"),
+            (self.specification.longitude, "longitude"),
+        ):
+            axis = self.first_present(names, what)
+            axes.append(decoded(axis, axis.values(most=LARGEST_AXIS), fills))
+        return to_grid(values, axes[0], axes[1], grid)
+
+    def _refuse_timeless(self, variable: RawVariable) -> None:
+        """Refuse a single map in a file of several months: it would serve every one of them."""
+        specification = self.specification
+        by_time = specification.holds in ("year", "series") and not _month_patterns(specification)
+        if by_time and self._time_dim not in variable.dims:
+            raise self._no_map(variable, ("time", *self._axes(variable)))
+
+    def _has_steps(self, length: int) -> bool:
+        """Return whether a time axis of this length says which step is the month's."""
+        if self.specification.holds == "climatology":
+            return length == 12
+        return self.specification.holds != "month"
+
+    @property
+    def _time_dim(self) -> str | None:
+        for name in self.specification.time_names:
+            if name in self.container.variables:
+                dims = self.container.variables[name].dims
+                return dims[0] if dims else None
+        return None
 
 
-def _refuse_nothing(fco2: np.ndarray, name: str) -> None:
-    finite = fco2[np.isfinite(fco2)]
+def month_and_step(
+    container: Container,
+    specification: ProductSpecification,
+    file_name: str,
+    now: dt.datetime,
+    wanted: Month | None,
+) -> tuple[Month, int]:
+    """Return the month to read and its position on the time axis."""
+    if specification.holds == "month":
+        return month_of_file(container, specification, file_name, now), 0
+    assert wanted is not None
+    refuse_future(wanted, now)
+    if specification.holds == "climatology":
+        return wanted, calendar_month(wanted) - 1
+    held = several_months(container, specification)
+    positions = [position for position, value in enumerate(held) if value == wanted]
+    if len(positions) > 1:
+        raise ManyTimesError(
+            f"The file holds {wanted} more than once.",
+            found=f"{len(positions)} times",
+            expected="1",
+            remedy="Ask the provider which one is right.",
+        )
+    if not positions:
+        raise MissingMonthError(
+            f"The file does not hold {wanted}.",
+            found=f"{len(held)} months, {min(held)} to {max(held)}" if held else "no month",
+            expected=str(wanted),
+            remedy="Fetch a newer file, or ask for a month that it holds.",
+        )
+    return wanted, positions[0]
+
+
+def several_months(container: Container, specification: ProductSpecification) -> list[Month]:
+    """Return the months of a file that holds several: of its time axis, or of variable names."""
+    patterns = _month_patterns(specification)
+    if not patterns:
+        return list(stated_months(container, specification))
+    texts = (re.escape(pattern) for pattern in patterns)
+    expressions = [
+        text.replace(r"\{year\}", r"(?P<y>\d{4})").replace(r"\{month\}", r"(?P<m>0[1-9]|1[0-2])")
+        for text in texts
+    ]
+    matches = (re.fullmatch(e, name) for e in expressions for name in container.variables)
+    return [month(f"{match['y']}-{match['m']}") for match in matches if match is not None]
+
+
+def _month_patterns(specification: ProductSpecification) -> list[str]:
+    """Return the declared variable names that say a month."""
+    return [n for v in specification.quantities.values() for n in v.names if "{month}" in n]
+
+
+def _units_of(variable: RawVariable) -> str | None:
+    units = variable.attributes.get("units")
+    # A long text is no unit, and takes long to be read as one.
+    return None if units is None else " ".join(str(units).split())[:200]
+
+
+def sign_of(variable: RawVariable, declared: Variable) -> float:
+    """Return 1 for a flux that is positive out of the sea, -1 for one that is positive into it.
+
+    Raises
+    ------
+    SignError
+        If the file's words contradict the specification, or have to say it and do not.
+    """
+    keys = ("standard_name", "long_name", "positive")
+    said = " ".join(str(variable.attributes.get(key, "")) for key in keys).lower()
+    down = bool(re.search(r"downward|positive (into|in) the|positive down|\bdown\b", said))
+    up = bool(re.search(r"upward|positive out|positive up|\bup\b", said))
+    wanted = declared.positive
+    contradicts = (wanted == "up" and down) or (wanted == "down" and up)
+    if contradicts or (wanted == "stated" and up == down):
+        raise SignError(
+            "The file and the specification say opposite directions of the flux."
+            if contradicts
+            else "The file does not say which direction of the flux is positive.",
+            found=f"{said.strip()!r}",
+            expected=f"positive {wanted}" if contradicts else "upward or downward",
+            remedy="Correct 'positive' in the specification if the provider's words are right.",
+        )
+    return 1.0 if wanted == "up" or (wanted == "stated" and up) else -1.0
+
+
+def _refuse_nothing(values: np.ndarray, name: str, *, zero_is_missing: bool) -> None:
+    finite = values[np.isfinite(values)]
     if finite.size == 0:
         raise EmptyMonthError(
             "The month is empty.",
@@ -306,76 +458,10 @@ def _refuse_nothing(fco2: np.ndarray, name: str) -> None:
             expected="values on ocean cells",
             remedy="Fetch the file again later; the provider may not have finished it.",
         )
-    if not finite.any():
+    if zero_is_missing and not finite.any():
         raise ZeroMonthError(
             "The month is all zeros.",
             found=f"{finite.size} zeros in {name}",
             expected="flux that differs from place to place",
             remedy="Ask the provider: missing data were filled with zeros.",
         )
-
-
-# --- when -----------------------------------------------------------------------------------------
-
-
-def _month(
-    dataset: "xr.Dataset", specification: ProductSpecification, file_name: str, now: dt.datetime
-) -> Month:
-    named = specification.month_of(file_name)
-    stated = None if specification.time == "name" else _stated_month(dataset)
-    if named is None and stated is None:
-        raise InvalidTimeError(
-            "Nothing says which month this is.",
-            found=file_name,
-            expected=specification.file_pattern,
-            remedy="Give the file the name that the specification expects.",
-        )
-    if specification.time == "both" and named is not None and stated != named:
-        raise TimeMismatchError(
-            "The file's name and its time variable disagree.",
-            found=f"name {named}, time {stated}",
-            expected="the same month in both",
-            remedy="Ask the provider which one is right.",
-        )
-    wanted = stated if specification.time == "variable" or named is None else named
-    assert wanted is not None
-    if wanted > month(now.date()):
-        raise FutureMonthError(
-            f"{wanted} has not begun yet.",
-            found=str(wanted),
-            expected=f"a month up to {month(now.date())}",
-            remedy="Check the year in the file's name, and this machine's clock.",
-        )
-    return wanted
-
-
-def _stated_month(dataset: "xr.Dataset") -> Month:
-    import xarray as xr
-
-    if "time" not in dataset.variables:
-        raise InvalidTimeError(
-            "The file has no time variable.",
-            found=", ".join(map(str, dataset.variables)),
-            expected="time",
-            remedy="If the name alone says the month, write 'time: name' in the specification.",
-        )
-    time = dataset["time"]
-    if time.size != 1:
-        raise ManyTimesError(
-            "The file does not hold exactly one month.",
-            found=f"{time.size} times",
-            expected="1",
-            remedy="Split it into one file a month.",
-        )
-    try:
-        decoded = xr.decode_cf(dataset[["time"]])["time"].values.ravel()[0]
-        return month(
-            np.datetime64(decoded.isoformat() if hasattr(decoded, "isoformat") else decoded)
-        )
-    except (ValueError, TypeError, OverflowError, AttributeError) as error:
-        raise InvalidTimeError(
-            "The time variable cannot be understood.",
-            found=f"{time.values.ravel()[0]!r} in {time.attrs.get('units')!r}",
-            expected="a number of days or hours since a date, with its units",
-            remedy="Ask the provider, or write 'time: name' in the specification.",
-        ) from error

@@ -1,23 +1,32 @@
 """Product specifications: everything that is particular to a product, in one YAML file each.
 
 A user adds a product by writing such a file into a folder (``TIDENET_PRODUCTS_FOLDER``); no code.
+`docs/products.md` explains every key.
 """
 
 import re
 from functools import cached_property
-from importlib.resources import files
-from pathlib import Path
 from typing import Annotated, Literal
 
-import pydantic
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from ingest.errors import InvalidSpecificationError, UnknownProductError
+from ingest.file_names import FileNames
+from ingest.flux_drivers import missing_drivers
+from ingest.flux_options import FluxOptions
+from ingest.quantities import FLUX, QUANTITIES
+from ingest.source_sections import LandingSource, SourceSection
+from storage.errors import InvalidMonthError
 from storage.grid import GRIDS, Grid, grid_named
 from storage.months import Month, month
 
-PLACEHOLDERS = {"{year}": r"(?P<year>\d{4})", "{month}": r"(?P<month>0[1-9]|1[0-2])"}
+Stage = Literal["final", "preliminary"]
 
 
 class _Section(BaseModel):
@@ -27,20 +36,93 @@ class _Section(BaseModel):
 class GridDeclaration(_Section):
     """A grid of the user's own, cell-centred, in degrees."""
 
-    name: str
-    south: float = Field(ge=-90, le=90, description="south edge of the first row")
-    west: float = Field(ge=-180, le=360, description="west edge of the first column")
+    name: str = Field(min_length=1, description="what messages call it")
+    south: float = Field(ge=-91, le=90, description="south edge of the first row")
+    west: float = Field(ge=-181, le=360, description="west edge of the first column")
     step: float = Field(gt=0, le=10, description="cell size in both directions")
-    n_lat: int = Field(ge=4, description="rows")
-    n_lon: int = Field(ge=4, description="columns")
+    n_lat: int = Field(ge=4, le=40_000, description="rows")
+    n_lon: int = Field(ge=4, le=80_000, description="columns")
+
+
+class Flags(_Section):
+    """A quality variable beside the values, and which of its values are good."""
+
+    variable: str = Field(description="its name")
+    keep: tuple[int, ...] = Field((), description="values to keep; every other cell is missing")
+    without_bits: int = Field(0, ge=0, description="bits of which none may be set")
+
+    @model_validator(mode="after")
+    def _says_what_is_good(self) -> "Flags":
+        if bool(self.keep) == bool(self.without_bits):
+            raise ValueError("give keep, or without_bits")
+        return self
+
+
+class Variable(_Section):
+    """How one quantity is found in the files of a product."""
+
+    names: tuple[str, ...] = Field(
+        min_length=1,
+        description="variable names tried, in this order; {year} and {month} are filled in, and "
+        "a / separates HDF5 groups",
+    )
+    units: str | None = Field(
+        None, description="units of the values where the file's own word is known to be wrong"
+    )
+    units_if_missing: str | None = Field(None, description="units of a file that states none")
+    positive: Literal["up", "down", "stated"] | None = Field(
+        None,
+        description="of a flux: up (out of the sea), down (into it), or stated by the file's "
+        "standard_name or positive attribute",
+    )
+    uncertainty_names: tuple[str, ...] = Field(
+        (), description="variables of its standard deviation, in the same units, tried in order"
+    )
+    uncertainty: float | None = Field(
+        None, gt=0, description="standard deviation where the file has none, in canonical units"
+    )
+    flags: Flags | None = None
+
+
+class Band(_Section):
+    """One column of a table: the values of one latitude, or of everywhere."""
+
+    column: int | str = Field(description="its name in the header, or its position from 0")
+    latitude: float | None = Field(None, ge=-90, le=90, description="degrees north; None: anywhere")
+
+
+class TableLayout(_Section):
+    """A text table of monthly values, one row a month (or several, which are averaged)."""
+
+    quantity: str = Field(description="what it holds")
+    units: str = Field(description="its units")
+    bands: tuple[Band, ...] = Field(min_length=1)
+    uncertainty_column: int | str | None = None
+    year: int | str | None = Field(None, description="column of the year")
+    month: int | str | None = Field(None, description="column of the month, 1 to 12")
+    date: int | str | None = Field(None, description="column that begins with YYYY-MM")
+    decimal_year: int | str | None = Field(None, description="column of the year with decimals")
+    delimiter: str | None = Field(",", description="None: white space")
+    comment: str = Field("#", description="lines that begin with it are skipped")
+    header: bool = Field(True, description="whether the first line names the columns")
+    uncertainty: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _says_when(self) -> "TableLayout":
+        ways = [self.date is not None, self.decimal_year is not None]
+        ways.append(self.year is not None and self.month is not None)
+        if sum(ways) != 1:
+            raise ValueError("give date, or decimal_year, or year and month")
+        if len(self.bands) > 1 and any(band.latitude is None for band in self.bands):
+            raise ValueError("several bands need a latitude each")
+        return self
 
 
 class Mask(_Section):
     """Where the record's ocean mask comes from when the record is begun."""
 
-    variable: str | None = Field(
-        None, description="variable of the first file that is not zero on ocean cells"
-    )
+    variable: str | None = Field(None, description="mask variable of the first file")
+    marks: Literal["ocean", "land"] = Field("ocean", description="what is not zero in it")
     first_months: int = Field(
         1,
         ge=1,
@@ -61,34 +143,15 @@ class Limits(_Section):
     )
 
 
-class ProductSpecification(_Section):
-    """A product that delivers monthly maps of the sea-air CO2 flux."""
+class _Product(_Section):
+    """What every product says."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     title: str
-    file_pattern: str = Field(
-        description="file name with {year} and {month}, and perhaps a * for a version"
-    )
     grid: str | GridDeclaration = Field(description="name of a declared grid, or a grid")
-    variables: tuple[str, ...] = Field(min_length=1, description="names tried, in this order")
-    units_if_missing: str | None = Field(
-        None, description="units of a file that states none; without it such a file is refused"
+    record_grid: str | GridDeclaration | None = Field(
+        None, description="grid of the record that it extends, if another: months are regridded"
     )
-    positive: Literal["up", "down"] = Field(
-        description="up: positive out of the sea; down: positive into the sea"
-    )
-    uncertainty_variables: tuple[str, ...] = ()
-    uncertainty: float = Field(
-        gt=0, description="one standard deviation of an observed cell without one, mmol m-2 d-1"
-    )
-    fill_values: tuple[float, ...] = Field(
-        (), description="values that mean missing, besides those that the file declares"
-    )
-    time: Literal["variable", "name", "both"] = Field(
-        "both", description="what says the month; both must agree"
-    )
-    latitude: tuple[str, ...] = ("lat", "latitude", "y")
-    longitude: tuple[str, ...] = ("lon", "longitude", "x")
     mask: Mask = Mask()
     limits: Limits = Limits()
     latency_days: int | None = Field(
@@ -98,17 +161,9 @@ class ProductSpecification(_Section):
     licence: str = ""
     citation: str = ""
 
-    @field_validator("file_pattern")
+    @field_validator("grid", "record_grid")
     @classmethod
-    def _pattern_names_the_month(cls, value: str) -> str:
-        for placeholder in PLACEHOLDERS:
-            if value.count(placeholder) != 1:
-                raise ValueError(f"must contain {placeholder} once")
-        return value
-
-    @field_validator("grid")
-    @classmethod
-    def _grid_is_declared(cls, value: str | GridDeclaration) -> str | GridDeclaration:
+    def _grid_is_declared(cls, value: str | GridDeclaration | None) -> object:
         if isinstance(value, str) and value not in GRIDS:
             raise ValueError(f"must be one of {', '.join(sorted(GRIDS))}, or south, west, ...")
         return value
@@ -116,94 +171,175 @@ class ProductSpecification(_Section):
     @field_validator("start")
     @classmethod
     def _start_is_a_month(cls, value: str | None) -> str | None:
-        return None if value is None else str(month(value))
+        return None if value is None else _month_text(value)
 
     @cached_property
     def target_grid(self) -> Grid:
-        """The grid of the product and of the record that it extends."""
-        if isinstance(self.grid, str):
-            return grid_named(self.grid)
-        return Grid(**self.grid.model_dump())
+        """The grid of the product."""
+        return _grid(self.grid)
 
     @cached_property
-    def _expression(self) -> re.Pattern[str]:
-        text = re.escape(self.file_pattern)
-        for placeholder, expression in PLACEHOLDERS.items():
-            text = text.replace(re.escape(placeholder), expression)
-        return re.compile(text.replace(re.escape("*"), ".*"))
+    def grid_of_record(self) -> Grid:
+        """The grid of the record that the product begins or extends."""
+        return _grid(self.record_grid or self.grid)
+
+
+class ProductSpecification(_Product):
+    """A product that is delivered as files: a flux, or drivers that a flux is computed from."""
+
+    source: SourceSection = LandingSource()
+    file_pattern: str = Field(
+        description="file name with {year} and {month} (or {doy}), and * for what varies"
+    )
+    preliminary_pattern: str | None = Field(
+        None, description="names of its preliminary files, which a final file of the month replaces"
+    )
+    stage: Stage = Field("final", description="what files named by file_pattern are")
+    holds: Literal["month", "year", "series", "climatology"] = Field(
+        "month",
+        description="one month; the months of a year; all months; or a calendar month of any year",
+    )
+    quantities: dict[str, Variable] = Field({}, description="what it delivers, by quantity")
+    table: TableLayout | None = Field(None, description="for text tables, in place of quantities")
+    fill_values: tuple[float, ...] = Field(
+        (), description="values that mean missing, besides those that the file declares"
+    )
+    time: Literal["variable", "name", "both", "fixed"] = Field(
+        "both", description="what says the month; with both, they must agree"
+    )
+    fixed_month: str | None = Field(None, description="the month, with time: fixed (YYYY-MM)")
+    time_names: tuple[str, ...] = ("time",)
+    latitude: tuple[str, ...] = ("lat", "latitude", "y")
+    longitude: tuple[str, ...] = ("lon", "longitude", "x")
+    rows: Literal["north-first", "south-first"] | None = Field(
+        None,
+        description="order of the rows in a file without coordinates, whose bounds are the grid's",
+    )
+
+    @field_validator("quantities")
+    @classmethod
+    def _quantities_are_known(cls, value: dict[str, Variable]) -> dict[str, Variable]:
+        unknown = sorted(set(value) - set(QUANTITIES))
+        if unknown:
+            known = ", ".join(sorted(QUANTITIES))
+            raise ValueError(f"{', '.join(unknown)}: not among {known}")
+        for name, variable in value.items():
+            if (name == FLUX) != (variable.positive is not None):
+                raise ValueError("positive belongs to fco2, and to nothing else")
+        return value
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "ProductSpecification":
+        if bool(self.quantities) == (self.table is not None):
+            raise ValueError("give quantities, or a table")
+        if self.table is not None and self.table.quantity not in QUANTITIES:
+            raise ValueError(f"table.quantity must be one of {', '.join(sorted(QUANTITIES))}")
+        if (self.time == "fixed") != (self.fixed_month is not None):
+            raise ValueError("fixed_month goes with time: fixed")
+        if self.fixed_month is not None:
+            _month_text(self.fixed_month)
+        if FLUX in self.quantities and self.quantities[FLUX].uncertainty is None:
+            raise ValueError("quantities.fco2.uncertainty is needed")
+        for names in self._name_patterns:
+            names.check(self.holds, dated=self.time != "fixed")
+        return self
+
+    @property
+    def delivers(self) -> tuple[str, ...]:
+        """Names of the quantities in the files."""
+        return (self.table.quantity,) if self.table is not None else tuple(self.quantities)
+
+    @property
+    def delivers_flux(self) -> bool:
+        """Whether its months can enter the record as they are."""
+        return FLUX in self.quantities
+
+    @property
+    def uncertainty(self) -> float:
+        """Standard deviation of an observed flux whose file states none, mmol m-2 d-1."""
+        stated = self.quantities[FLUX].uncertainty
+        assert stated is not None
+        return stated
+
+    @cached_property
+    def _name_patterns(self) -> tuple[FileNames, ...]:
+        patterns = (self.file_pattern, self.preliminary_pattern)
+        return tuple(FileNames(pattern) for pattern in patterns if pattern is not None)
+
+    def matches(self, file_name: str) -> bool:
+        """Return whether a file of this name is one of the product."""
+        return any(names.match(file_name) is not None for names in self._name_patterns)
 
     def month_of(self, file_name: str) -> Month | None:
-        """Return the month that a file name says, or None if it is not one of this product."""
-        match = self._expression.fullmatch(file_name)
-        return None if match is None else month(f"{match['year']}-{match['month']}")
+        """Return the month that a file name says; None if it says none, or is of no such file."""
+        if self.fixed_month is not None:
+            return month(self.fixed_month) if self.matches(file_name) else None
+        return next(filter(None, (n.month_of(file_name) for n in self._name_patterns)), None)
+
+    def may_hold(self, file_name: str, wanted: Month) -> bool:
+        """Return whether a file of this name may hold a month, as far as the name says."""
+        said = self.month_of(file_name)
+        if said is not None:
+            return said == wanted
+        return any(names.allows(file_name, wanted) for names in self._name_patterns)
+
+    def stage_of(self, file_name: str) -> Stage:
+        """Return whether a file of this name is final or preliminary."""
+        if self._name_patterns[0].match(file_name) is None and len(self._name_patterns) > 1:
+            return "preliminary"
+        return self.stage
 
     def file_name(self, wanted: Month) -> str:
         """Return the name that this product's file of a month has; a * in it stays."""
-        year, number = str(wanted).split("-")
-        return self.file_pattern.replace("{year}", year).replace("{month}", number)
+        return self._name_patterns[0].file_name(wanted)
 
 
-def load_product(name: str, folder: Path | None = None) -> ProductSpecification:
-    """Return a product specification by name; the user's folder comes before the shipped ones.
+class DerivedProduct(_Product):
+    """A flux that is computed from the months of other products, its drivers."""
 
-    Raises
-    ------
-    UnknownProductError
-        If there is none; the message lists those that there are.
-    InvalidSpecificationError
-        If the file cannot be read or says something impossible; all problems are listed.
-    """
-    texts = _texts(folder)
-    if name not in texts:
-        raise UnknownProductError(
-            "No product specification has this name.",
-            found=repr(name),
-            expected=", ".join(sorted(texts)),
-            remedy="Choose one of these, or write a YAML file and set TIDENET_PRODUCTS_FOLDER.",
-        )
-    return parse_product(name, texts[name])
-
-
-def list_products(folder: Path | None = None) -> list[ProductSpecification]:
-    """Return every product specification, by name. Raises as `load_product`."""
-    return [parse_product(name, text) for name, text in sorted(_texts(folder).items())]
-
-
-def parse_product(name: str, text: str) -> ProductSpecification:
-    """Return the product specification of a YAML text. Raises InvalidSpecificationError."""
-    try:
-        content = yaml.safe_load(text)
-        if not isinstance(content, dict):
-            raise TypeError("the file is not a mapping of names to values")
-        return ProductSpecification.model_validate({"name": name} | content)
-    except pydantic.ValidationError as error:
-        found = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-            for item in error.errors()
-        )
-    except (yaml.YAMLError, TypeError) as error:
-        found = " ".join(str(error).split())
-    raise InvalidSpecificationError(
-        f"The product specification {name!r} is not valid.",
-        found=found,
-        expected=f"a mapping with the keys {', '.join(ProductSpecification.model_fields)}",
-        remedy="Correct the YAML file; the shipped ones in ingest/products are examples.",
+    drivers: dict[str, str] = Field(
+        min_length=1, description="the product that delivers each quantity, by quantity"
+    )
+    flux: FluxOptions = FluxOptions()
+    uncertainty: float = Field(
+        3.0, gt=0, description="standard deviation of a cell without one, mmol m-2 d-1"
     )
 
+    @field_validator("drivers")
+    @classmethod
+    def _drivers_are_known(cls, value: dict[str, str]) -> dict[str, str]:
+        unknown = sorted(set(value) - (set(QUANTITIES) - {FLUX}))
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: no driver of a flux")
+        return value
 
-def _texts(folder: Path | None) -> dict[str, str]:
-    shipped = files("ingest").joinpath("products")
-    texts = {
-        item.name.removesuffix(".yaml"): item.read_text(encoding="utf-8")
-        for item in shipped.iterdir()
-        if item.name.endswith(".yaml")
-    }
-    if folder is not None:
-        if not folder.is_dir():
-            raise InvalidSpecificationError(
-                "The folder of product specifications does not exist.",
-                found=str(folder),
-                remedy="Make it, or correct TIDENET_PRODUCTS_FOLDER.",
-            )
-        texts |= {file.stem: file.read_text(encoding="utf-8") for file in folder.glob("*.yaml")}
-    return texts
+    @model_validator(mode="after")
+    def _drivers_suffice(self) -> "DerivedProduct":
+        missing = missing_drivers(self.drivers, self.flux)
+        if missing:
+            raise ValueError(f"drivers: {'; '.join(missing)} is needed")
+        return self
+
+
+Product = ProductSpecification | DerivedProduct
+
+
+def _month_text(value: str) -> str:
+    try:
+        return str(month(value))
+    except InvalidMonthError as error:
+        raise ValueError(f"{value!r} is no month (YYYY-MM)") from error
+
+
+def problems(error: ValidationError) -> str:
+    """Return what a validation found as one line: where, and what is wrong there."""
+    lines = []
+    for item in error.errors():
+        # The kind of a grid that was tried is no part of what the user wrote.
+        words = [str(part) for part in item["loc"] if not re.match(r"[A-Z]", str(part))]
+        lines.append(f"{'.'.join(words) or 'the file'}: {item['msg']}")
+    return "; ".join(dict.fromkeys(lines))
+
+
+def _grid(value: str | GridDeclaration) -> Grid:
+    return grid_named(value) if isinstance(value, str) else Grid(**value.model_dump())

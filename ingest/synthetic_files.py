@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.specification import load_product
+from ingest.catalogue import load_files_product
 from ingest.synthetic import SyntheticMonth, SyntheticSea
 from storage.grid import Grid
 from storage.months import Month, first_day
@@ -20,7 +20,7 @@ FILL_VALUE = -9999.0
 
 def file_name(wanted: Month) -> str:
     """Return the name of a month's file."""
-    return load_product(PRODUCT).file_name(wanted)
+    return load_files_product(PRODUCT).file_name(wanted)
 
 
 def write_months(

@@ -15,6 +15,7 @@ from storage.archive_rows import (
     CellRows,
     ForecastRun,
     IssuedKind,
+    OutdatedRun,
     RegionalRows,
     ScoreRow,
     SkillRow,
@@ -37,6 +38,7 @@ from storage.prediction_rows import (
 from storage.registry import require_model
 from storage.skill_queries import UnknownRegionError, skill_table, unscored, write_scores
 from storage.views import latest_months, lineage, runs_current
+from storage.views import outdated_runs as outdated_runs_view
 
 __all__ = [
     "QUANTILES",
@@ -46,6 +48,7 @@ __all__ = [
     "ForecastRun",
     "InvalidRowsError",
     "IssuedKind",
+    "OutdatedRun",
     "RegionalRows",
     "ScoreRow",
     "SkillRow",
@@ -58,6 +61,7 @@ __all__ = [
     "last_run",
     "latest_observed",
     "new_run_id",
+    "outdated_runs",
     "run",
     "runs",
     "skill_table",
@@ -212,6 +216,19 @@ def latest_observed(
     with reading(engine) as connection:
         row = connection.execute(query).one_or_none()
     return None if row is None else (row.run_id, row.valid_month)
+
+
+def outdated_runs(engine: Engine) -> tuple[OutdatedRun, ...]:
+    """Return the current runs that read an older content of a month than its latest, newest first.
+
+    Only months that were read count, and only their content: a month that was revised and revised
+    back makes no run outdated. Which content a run read is told by its snapshot, where a month made
+    that, else by the time when the run began.
+    """
+    view = outdated_runs_view
+    query = select(view).order_by(view.c.init_month.desc(), view.c.created_at.desc(), view.c.run_id)
+    with reading(engine) as connection:
+        return tuple(OutdatedRun(**row) for row in connection.execute(query).mappings())
 
 
 def trace(engine: Engine, run_id: str, region: str, lead_months: int) -> Trace:

@@ -61,6 +61,8 @@ class ForecastRun:
         What it was computed on.
     degraded, degraded_reason
         Whether and why it was made with less than it should have had.
+    first_month
+        First month that was read; None where unknown: then every month counts as read.
     """
 
     id: str
@@ -82,6 +84,7 @@ class ForecastRun:
     hardware: str = ""
     degraded: bool = False
     degraded_reason: str = ""
+    first_month: Month | None = None
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,14 @@ class Trace:
         The file that it was made from.
     acceptance_reason
         Why a person accepted the file in spite of a warning; empty otherwise.
+    stage
+        ``final`` or ``preliminary``, as the file was delivered.
+    n_inputs
+        Number of files that the init month was computed from; 0 if it was delivered as one.
+    completion
+        How its gaps were filled; empty if not recorded.
+    handover_id
+        Key of the hand-over that it was corrected with; None if it was not.
     checks
         Every check of that file.
     """
@@ -206,7 +217,38 @@ class Trace:
     file_url: str
     file_sha256: str
     acceptance_reason: str
+    stage: str
+    n_inputs: int
+    completion: str
+    handover_id: int | None
     checks: tuple[CheckResult, ...]
+
+
+@dataclass(frozen=True)
+class OutdatedRun:
+    """A run that counts, although a month that it read has other content by now.
+
+    Parameters
+    ----------
+    run_id, init_month, model_version, issued_kind, created_at
+        The run.
+    revised_month
+        The latest such month, of those that it read.
+    revision, revised_at
+        Its latest revision, and when that was committed (aware, UTC).
+    n_revised_months
+        Number of such months.
+    """
+
+    run_id: str
+    init_month: Month
+    model_version: str
+    issued_kind: IssuedKind
+    created_at: dt.datetime
+    revised_month: Month
+    revision: int
+    revised_at: dt.datetime
+    n_revised_months: int
 
 
 @dataclass(frozen=True)

@@ -6,31 +6,35 @@ known then. Committing the same content again changes nothing; other content for
 there makes its next revision. The time axis has no gaps and no duplicates, and never shrinks.
 """
 
-import importlib.metadata
-import random
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-import icechunk
 import numpy as np
 import xarray as xr
 import zarr
 
 from storage.flux_month import FluxMonth, SourceFile
 from storage.grid import Grid
-from storage.icechunk_repository import Conflict, Repository, Snapshot, writer_lock
+from storage.handover_text import InvalidHandOverError
+from storage.icechunk_repository import Repository, Snapshot, writer_lock
 from storage.locations import (
     InvalidLocationError,
     Location,
     Patience,
     StoreUnavailableError,
-    redact,
 )
-from storage.month_checks import at_stored_precision, month_differences
+from storage.month_checks import at_stored_precision
 from storage.months import Month, calendar_month, calendar_months
+from storage.record_commits import (
+    Commit,
+    commit_handover,
+    commit_month,
+    commit_template,
+    compare,
+    compare_month,
+)
 from storage.record_errors import (
     BeforeRecordError,
     ConcurrentWriteError,
@@ -41,7 +45,7 @@ from storage.record_errors import (
     RecordMismatchError,
     RecordNotFoundError,
 )
-from storage.record_months import FIELDS, array_of, holds, place_for, values_of, write_month
+from storage.record_months import FIELDS, array_of, record_hash, values_of
 from storage.record_template import RecordTemplate, months_of
 
 __all__ = [
@@ -50,6 +54,7 @@ __all__ = [
     "Commit",
     "ConcurrentWriteError",
     "GapError",
+    "InvalidHandOverError",
     "InvalidLocationError",
     "MonthNotInRecordError",
     "Patience",
@@ -65,32 +70,8 @@ __all__ = [
 
 DEFAULT_PATIENCE = Patience()
 
-# Each lost race means that another writer got on, so many tries are no sign of trouble.
-COMMIT_TRIES = 20
 # Months that are read in one call, so that the time limit of a call does not grow with the record.
 MONTHS_PER_CALL = 12
-
-
-@dataclass(frozen=True)
-class Commit:
-    """What became of a month.
-
-    Parameters
-    ----------
-    snapshot_id
-        The data version that holds it.
-    changed
-        Whether a new snapshot was made.
-    content_hash
-        Hexadecimal SHA-256 of the arrays as stored.
-    revision
-        1 for the first content of the month, one more for each other content since.
-    """
-
-    snapshot_id: str
-    changed: bool
-    content_hash: str
-    revision: int
 
 
 class CarbonEcs:
@@ -135,7 +116,7 @@ class CarbonEcs:
                     expected="an empty place",
                     remedy="Open it, or choose another URL (TIDENET_RECORD).",
                 )
-            _write_template(repository, template)
+            commit_template(repository, template)
         return cls.open(url, patience=patience)
 
     @classmethod
@@ -179,7 +160,7 @@ class CarbonEcs:
             except RecordExistsError:
                 pass  # another process was quicker: compare with what it made
         record = cls.open(url, patience=patience)
-        record._compare_with(template, record._group)
+        compare(record._repository, template, record._group)
         return record
 
     @staticmethod
@@ -248,6 +229,31 @@ class CarbonEcs:
         self._position(month)
         return self.month_revisions()[month]
 
+    def handovers(self) -> tuple[str, ...]:
+        """Return the hand-overs that the record was made with, as canonical JSON, oldest first."""
+        return self.template.handovers
+
+    def content_hash(self) -> str:
+        """Return the hexadecimal SHA-256 of what the record says, however it came about.
+
+        Over the grid, the ocean mask, and each month with its latest content in the order of
+        months: two records made from the same files have the same one, although their snapshots
+        have other ids. Neither attributes nor earlier revisions count. The contents are told by
+        the commits' metadata, so that no field is read where the history is whole.
+        """
+        hashes = {str(month): "" for month in self._months}
+        missing = set(hashes)
+        for snapshot in self._repository.history(self._snapshot_id):
+            month = snapshot.metadata.get("month")
+            if month in missing:
+                missing.remove(month)
+                hashes[month] = snapshot.metadata["content_hash"]
+            if not missing:
+                break
+        for month in missing:  # their commits were expired
+            hashes[month] = self._month_at(np.datetime64(month, "M")).content_hash()
+        return record_hash(self.grid, self.ocean, hashes)
+
     def history(self) -> tuple[Snapshot, ...]:
         """Return the snapshot that is read and every one before it, newest first."""
         return tuple(self._repository.history(self._snapshot_id))
@@ -307,9 +313,7 @@ class CarbonEcs:
         MonthNotInRecordError
             If the record does not hold it.
         """
-        position = np.array([self._position(month)])
-        fco2, quality, uncertainty = (self._fields(name, position)[0] for name in FIELDS)
-        return FluxMonth(month, self.grid, fco2, quality, uncertainty, self._source_of(month))
+        return replace(self._month_at(month), source=self._source_of(month))
 
     def same_calendar_month(self, month: Month) -> np.ndarray:
         """Return fco2 of the same calendar month in earlier years.
@@ -346,82 +350,47 @@ class CarbonEcs:
         StoreUnavailableError
             If the store cannot be written. It is then as before.
         """
+        self._require_writable()
+        compare_month(self._repository, self.template, month)
+        commit = commit_month(self._repository, self.template, at_stored_precision(month))
+        self._follow(commit.snapshot_id)
+        return commit
+
+    def add_handover(self, json_text: str) -> str:
+        """Add a hand-over to the record's own attributes, and move on to the snapshot with it.
+
+        A hand-over that the record holds already changes nothing.
+
+        Parameters
+        ----------
+        json_text
+            JSON object with the whole fitted value; it is kept in its canonical form.
+
+        Returns
+        -------
+        str
+            Id of the snapshot: the newest, whether or not this call made it.
+
+        Raises
+        ------
+        InvalidHandOverError
+            If the text is no JSON object, or a number in it is not finite.
+        RecordMismatchError
+            If the stored record differs from its declaration. Every difference is listed.
+        ConcurrentWriteError, ReadOnlyRecordError, StoreUnavailableError
+            As `commit_month`.
+        """
+        self._require_writable()
+        snapshot_id = commit_handover(self._repository, self.template, json_text)
+        self._follow(snapshot_id)
+        return snapshot_id
+
+    def _require_writable(self) -> None:
         if not self._writable:
             raise ReadOnlyRecordError(
                 "A record opened at a given snapshot cannot be written to.",
                 found=f"snapshot {self._snapshot_id}",
                 remedy="Open the record without a snapshot id.",
-            )
-        self._compare_with_month(month)
-        stored = at_stored_precision(month)
-        with self._repository.writing():
-            commit = self._commit_with_retries(stored)
-        self._move_to(commit.snapshot_id)
-        return commit
-
-    def _commit_with_retries(self, month: FluxMonth) -> Commit:
-        for attempt in range(COMMIT_TRIES):
-            try:
-                return self._commit_once(month)
-            except Conflict:
-                # Unequal waits, so that two writers do not meet again and again.
-                time.sleep(random.uniform(0, min(1.0, 0.05 * 2**attempt)))  # noqa: S311
-        raise ConcurrentWriteError(
-            f"{month.month} was not committed: other writers were quicker each time.",
-            found=f"{COMMIT_TRIES} lost tries at {self.url}",
-            remedy="Run fewer writers at once, then run the same command again.",
-        )
-
-    def _commit_once(self, month: FluxMonth) -> Commit:
-        """Compare a month with the newest snapshot and commit it on top of that."""
-        session, group = self._repository.session()
-        self._compare_with(self.template, group)
-        months = self._repository.read(lambda: months_of(values_of(group, "time")))
-        position = place_for(month.month, months)
-        content_hash = month.content_hash()
-        revision = 1
-        if position < len(months):
-            revision = self._repository.read(lambda: int(values_of(group, "revision")[position]))
-            if self._repository.read(lambda: holds(group, position, month)):
-                return Commit(session.snapshot_id, False, content_hash, revision)
-            revision += 1
-        self._repository.write(lambda: write_month(group, position, month, revision))
-        return self._commit_session(session, month, revision, content_hash)
-
-    def _commit_session(
-        self, session: icechunk.Session, month: FluxMonth, revision: int, content_hash: str
-    ) -> Commit:
-        metadata = {
-            "month": str(month.month),
-            "revision": revision,
-            "product": month.source.product,
-            "source_sha256": month.source.sha256,
-            "source_url": redact(month.source.url),
-            "content_hash": content_hash,
-            "software": f"tidenet {importlib.metadata.version('tidenet')}",
-        }
-        message = f"{month.month}, revision {revision}, from {month.source.product}"
-        snapshot_id = self._repository.commit(session, message, metadata)
-        return Commit(snapshot_id, True, content_hash, revision)
-
-    def _compare_with_month(self, month: FluxMonth) -> None:
-        differences = month_differences(self.template, month)
-        if differences:
-            raise RecordMismatchError.listing(
-                f"{month.month} does not fit the record at {self.url}.",
-                differences,
-                "Check the product's grid, orientation and mask, and its specification; the "
-                "record was not touched.",
-            )
-
-    def _compare_with(self, template: RecordTemplate, group: zarr.Group) -> None:
-        differences = self._repository.read(lambda: template.differences(group))
-        if differences:
-            raise RecordMismatchError.listing(
-                f"The record at {self.url} differs from its declaration.",
-                differences,
-                "Use the product, grid and software version that the record was made with, or "
-                "make a new record at another URL and ingest into it; nothing was written.",
             )
 
     # --- inside -------------------------------------------------------------------------------
@@ -430,6 +399,11 @@ class CarbonEcs:
         self._snapshot_id = snapshot_id
         self._group = self._repository.group(snapshot_id)
         self.__dict__.pop("_months", None)
+
+    def _follow(self, snapshot_id: str) -> None:
+        """Move on to a newer snapshot, which may hold hand-overs that others added."""
+        self._move_to(snapshot_id)
+        self.template = self.template.following(self._group)
 
     @cached_property
     def _months(self) -> np.ndarray:
@@ -463,6 +437,12 @@ class CarbonEcs:
             remedy="Ingest the month first, or choose one inside the record.",
         )
 
+    def _month_at(self, month: Month) -> FluxMonth:
+        """Return the arrays of one month, without the file that they were made from."""
+        position = np.array([self._position(month)])
+        fco2, quality, uncertainty = (self._fields(name, position)[0] for name in FIELDS)
+        return FluxMonth(month, self.grid, fco2, quality, uncertainty, SourceFile("", "", ""))
+
     def _source_of(self, month: Month) -> SourceFile:
         """Return the file of a month's last commit; empty where that history was expired."""
         for snapshot in self._repository.history(self._snapshot_id):
@@ -479,16 +459,3 @@ def _is_created(repository: Repository) -> bool:
     except RecordNotFoundError:
         return False
     return True
-
-
-def _write_template(repository: Repository, template: RecordTemplate) -> None:
-    session, group = repository.session()
-    repository.write(lambda: template.write(group))
-    try:
-        repository.commit(session, "Create the record", {"grid": template.grid.name})
-    except Conflict:
-        raise RecordExistsError(
-            "Another process created a record at the same time.",
-            found=repository.location.url,
-            remedy="Open it.",
-        ) from None

@@ -94,6 +94,8 @@ GRIDS = {
         Grid("carbon-ecs-10", south=23.0, west=117.0, step=0.1, n_lat=190, n_lon=150),
         # East Asian seas for global one-degree products.
         Grid("east-asia-1deg", south=5.0, west=105.0, step=1.0, n_lat=45, n_lon=45),
+        # The whole globe, as one-degree drivers are delivered.
+        Grid("global-1deg", south=-90.0, west=-180.0, step=1.0, n_lat=180, n_lon=360),
     )
 }
 

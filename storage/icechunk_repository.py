@@ -1,7 +1,8 @@
 """An Icechunk repository with time limits, named errors and one writer at a time on local folders.
 
-Icechunk keeps every commit as a snapshot and moves the branch ``main`` from one to the next in a
-single step: readers see whole commits only, and a writer that dies leaves nothing visible.
+Icechunk keeps every commit as a snapshot and moves a branch from one to the next in a single step:
+readers see whole commits only, and a writer that dies leaves nothing visible. The record is the
+branch ``main``; what belongs to it but is no data version has branches of its own.
 """
 
 import datetime as dt
@@ -22,7 +23,8 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from storage.locations import Location, Patience, StoreUnavailableError, bounded, unavailable
+from storage.locations import Location, Patience, StoreUnavailableError, unavailable
+from storage.outside import bounded
 from storage.record_errors import ConcurrentWriteError, RecordNotFoundError
 
 Result = TypeVar("Result")
@@ -143,9 +145,29 @@ class Repository:
             "opened",
         )
 
-    def tip(self) -> str:
-        """Return the id of the newest snapshot."""
-        return self._call(lambda: self.engine.lookup_branch(BRANCH), "read")
+    def tip(self, branch: str = BRANCH) -> str:
+        """Return the id of the newest snapshot of a branch."""
+        return self._call(lambda: self.engine.lookup_branch(branch), "read")
+
+    def has_branch(self, branch: str) -> bool:
+        """Return whether there is a branch of this name."""
+        return branch in self._call(self.engine.list_branches, "read")
+
+    def create_branch(self, branch: str) -> None:
+        """Make an empty branch, which begins before anything was committed.
+
+        Raises
+        ------
+        Conflict
+            If another process made it in the meantime.
+        """
+        *_, first = self.history(self.tip())
+        try:
+            self._call(lambda: self.engine.create_branch(branch, first.id), "written to")
+        except StoreUnavailableError as error:
+            if self.has_branch(branch):
+                raise Conflict from error
+            raise
 
     def group(self, snapshot_id: str) -> zarr.Group:
         """Return the root group as it was at a snapshot, read-only.
@@ -179,11 +201,11 @@ class Repository:
             remedy="Take a snapshot id from the record's history.",
         )
 
-    def session(self) -> tuple[icechunk.Session, zarr.Group]:
-        """Return a new writing session at the newest snapshot, and its root group."""
+    def session(self, branch: str = BRANCH) -> tuple[icechunk.Session, zarr.Group]:
+        """Return a new writing session at the newest snapshot of a branch, and its root group."""
 
         def start() -> tuple[icechunk.Session, zarr.Group]:
-            session = self.engine.writable_session(BRANCH)
+            session = self.engine.writable_session(branch)
             return session, zarr.open_group(session.store, mode="a")
 
         return self._call(start, "opened for writing")
@@ -199,14 +221,14 @@ class Repository:
         StoreUnavailableError
             If the store refused, and the branch is where it was.
         """
-        base = session.snapshot_id
+        base, branch = session.snapshot_id, session.branch or BRANCH
         try:
             return self._call(lambda: session.commit(message, dict(metadata)), "committed to")
         except icechunk.ConflictError as error:
             raise Conflict from error
         except StoreUnavailableError as error:
             # Not every server words a lost race as one, and an answer can get lost on its way.
-            if self.tip() != base:
+            if self.tip(branch) != base:
                 raise Conflict from error
             raise
 

@@ -3,8 +3,10 @@
 Rows are only added. A file that is seen again with the same bytes and outcome adds nothing.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, CursorResult, Engine, Row, TableClause, insert, select
@@ -17,8 +19,10 @@ from storage.ledger_rows import (
     Acceptance,
     FileSeen,
     FileStatus,
+    InputFile,
     MonthCommitted,
     MonthRevision,
+    Stage,
     Status,
 )
 from storage.months import Month
@@ -30,19 +34,28 @@ __all__ = [
     "CheckResult",
     "FileSeen",
     "FileStatus",
+    "InputFile",
     "LedgerConflictError",
     "MonthCommitted",
     "MonthRevision",
+    "Stage",
     "Status",
     "checks_of",
+    "content_of",
+    "inputs_of",
     "latest_months",
     "latest_revision",
     "open_quarantine",
     "open_waiting",
+    "preliminary_months",
     "record_accepted",
     "record_refused",
     "status_of",
 ]
+
+
+# What a look holds of the file itself; its inputs are rows of their own.
+_FILE_COLUMNS = tuple(field.name for field in fields(FileSeen) if field.name != "inputs")
 
 
 class LedgerConflictError(TidenetError):
@@ -161,7 +174,9 @@ def status_of(
         query = query.where(t.ProductFile.file_name == file_name)
     with reading(engine) as connection:
         row = connection.execute(query.order_by(t.ProductFile.id.desc()).limit(1)).one_or_none()
-    return None if row is None else _file_status(row, row.id, row.status)
+        if row is None:
+            return None
+        return _file_status(row, row.id, row.status, _inputs(connection, [row.id]))
 
 
 def checks_of(engine: Engine, product_file_id: int) -> tuple[CheckResult, ...]:
@@ -173,6 +188,15 @@ def checks_of(engine: Engine, product_file_id: int) -> tuple[CheckResult, ...]:
     )
     with reading(engine) as connection:
         return tuple(CheckResult(**row) for row in connection.execute(query).mappings())
+
+
+def inputs_of(engine: Engine, product_file_id: int) -> tuple[InputFile, ...]:
+    """Return the files that a ledger row's month was computed from, by quantity.
+
+    There are none where the month was delivered as one file.
+    """
+    with reading(engine) as connection:
+        return _inputs(connection, [product_file_id])[product_file_id]
 
 
 def open_quarantine(engine: Engine) -> tuple[FileStatus, ...]:
@@ -202,6 +226,24 @@ def latest_months(engine: Engine, until: Month | None = None) -> tuple[MonthRevi
         return tuple(_month_revision(row) for row in connection.execute(query))
 
 
+def content_of(engine: Engine, first: Month, last: Month) -> str:
+    """Return the hexadecimal SHA-256 of the latest content of consecutive months.
+
+    It changes if, and only if, one of them is revised to other content.
+    """
+    held = [r for r in latest_months(engine, until=last) if r.committed.month >= first]
+    lines = (f"{r.committed.month} {r.committed.content_hash}\n" for r in held)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def preliminary_months(engine: Engine) -> tuple[MonthRevision, ...]:
+    """Return the latest revision of the months for which no final file was accepted, by month."""
+    view = latest_months_view
+    query = select(view).where(view.c.stage == "preliminary").order_by(view.c.month)
+    with reading(engine) as connection:
+        return tuple(_month_revision(row) for row in connection.execute(query))
+
+
 @dataclass(frozen=True)
 class _Outcome:
     file: FileSeen
@@ -214,7 +256,7 @@ class _Outcome:
 def _add_look(
     connection: Connection, outcome: _Outcome, checks: Sequence[CheckResult]
 ) -> tuple[int, bool]:
-    """Add a look at a file and its checks, unless the latest look had the same outcome.
+    """Add a look at a file, its inputs and checks, unless the latest look had the same outcome.
 
     Returns the key of the look and whether it is new.
     """
@@ -229,13 +271,9 @@ def _add_look(
         .order_by(t.ProductFile.look.desc())
         .limit(1)
     ).one_or_none()
-    same = latest is not None and (latest.status, latest.message) == (
-        outcome.status,
-        outcome.message,
-    )
-    if latest is not None and same:
+    if latest is not None and _is_same(connection, latest, outcome):
         return int(latest.id), False
-    values = asdict(file) | {
+    values = {name: getattr(file, name) for name in _FILE_COLUMNS} | {
         "url": without_credentials(file.url),
         "look": 1 if latest is None else latest.look + 1,
         "status": outcome.status,
@@ -244,12 +282,40 @@ def _add_look(
         "remedy": outcome.remedy,
     }
     key = _new_key(connection.execute(insert(t.ProductFile).values(**values)))
+    inputs = [{"product_file_id": key, **asdict(one)} for one in _clean(file.inputs)]
+    if inputs:
+        connection.execute(insert(t.MonthInput), inputs)
     rows = [
         {"product_file_id": key, "checked_at": file.seen_at, **asdict(check)} for check in checks
     ]
     if rows:
         connection.execute(insert(t.Check), rows)
     return key, True
+
+
+def _is_same(connection: Connection, latest: Row[Any], outcome: _Outcome) -> bool:
+    """Return whether the latest look at these bytes had this outcome, from the same inputs."""
+    found = (latest.status, latest.message, latest.stage)
+    if found != (outcome.status, outcome.message, outcome.file.stage):
+        return False
+    known = {one.quantity: one.sha256 for one in _inputs(connection, [latest.id])[latest.id]}
+    return known == {one.quantity: one.sha256 for one in outcome.file.inputs}
+
+
+def _clean(inputs: Sequence[InputFile]) -> list[InputFile]:
+    return [replace(one, url=without_credentials(one.url)) for one in inputs]
+
+
+def _inputs(connection: Connection, keys: Sequence[int]) -> Mapping[int, tuple[InputFile, ...]]:
+    """Return the inputs of some ledger rows by key; nothing for a row without any."""
+    table = t.MonthInput
+    query = select(table).where(table.product_file_id.in_(keys))
+    found: dict[int, tuple[InputFile, ...]] = defaultdict(tuple)
+    # Sorted here: databases differ in how they order text.
+    for row in sorted(connection.execute(query), key=lambda row: row.quantity):
+        one = InputFile(**{field.name: getattr(row, field.name) for field in fields(InputFile)})
+        found[row.product_file_id] += (one,)
+    return found
 
 
 def _written(engine: Engine, write: Callable[[Connection], int]) -> int:
@@ -273,15 +339,18 @@ def _new_key(result: CursorResult[Any]) -> int:
 def _open_files(engine: Engine, view: TableClause, status: Status) -> tuple[FileStatus, ...]:
     query = select(view).order_by(view.c.product_file_id)
     with reading(engine) as connection:
-        return tuple(
-            _file_status(row, row.product_file_id, status) for row in connection.execute(query)
-        )
+        rows = connection.execute(query).all()
+        inputs = _inputs(connection, [row.product_file_id for row in rows])
+    return tuple(_file_status(row, row.product_file_id, status, inputs) for row in rows)
 
 
-def _file_status(row: Row[Any], key: int, status: Status) -> FileStatus:
+def _file_status(
+    row: Row[Any], key: int, status: Status, inputs: Mapping[int, tuple[InputFile, ...]]
+) -> FileStatus:
+    values = {name: getattr(row, name) for name in _FILE_COLUMNS}
     return FileStatus(
         product_file_id=key,
-        file=FileSeen(**{field.name: getattr(row, field.name) for field in fields(FileSeen)}),
+        file=FileSeen(**values, inputs=inputs[key]),
         status=status,
         quarantine_url=row.quarantine_url,
         message=row.message,
@@ -298,4 +367,5 @@ def _month_revision(row: Row[Any]) -> MonthRevision:
         product=row.product,
         url=row.file_url,
         sha256=row.file_sha256,
+        stage=row.stage,
     )

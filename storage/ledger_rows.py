@@ -7,11 +7,40 @@ from typing import Literal
 from storage.months import Month
 
 Status = Literal["accepted", "waiting", "quarantined"]
+Stage = Literal["final", "preliminary"]
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One of several files that a month was computed from.
+
+    Parameters
+    ----------
+    quantity
+        What was taken from it: ``pco2``, ``wind``, ``sst``, ...; once for each month.
+    product
+        Name of its product specification.
+    url
+        Where it lies; credentials in it are removed before it is stored.
+    file_name
+        Its name without folders.
+    size_bytes
+        Its length (bytes).
+    sha256
+        Hexadecimal digest of its bytes.
+    """
+
+    quantity: str
+    product: str
+    url: str
+    file_name: str
+    size_bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True)
 class FileSeen:
-    """A product file as it was found.
+    """A product file as it was found, or several that one month is computed from.
 
     Parameters
     ----------
@@ -24,11 +53,15 @@ class FileSeen:
     size_bytes
         Its length (bytes).
     sha256
-        Hexadecimal digest of its bytes.
+        Hexadecimal digest of its bytes; of several files, one that changes with each of them.
     month
         The month that it holds; None where that could not be told.
     seen_at
         When it was looked at (aware, UTC).
+    stage
+        ``preliminary`` where the provider will publish another one, else ``final``.
+    inputs
+        The files that the month is computed from; none where it was delivered as one file.
     """
 
     product: str
@@ -38,6 +71,8 @@ class FileSeen:
     sha256: str
     month: Month | None
     seen_at: dt.datetime
+    stage: Stage = "final"
+    inputs: tuple[InputFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +93,12 @@ class MonthCommitted:
         Number of ocean cells, and of those that were observed and completed.
     committed_at
         When (aware, UTC).
+    completion
+        How gaps were filled: ``gaussian``, ``eof:<basis id>:<rank>``; empty if not recorded.
+    n_spikes
+        Number of observed cells that were discarded as spikes.
+    handover_id
+        Key of the hand-over that it was corrected with (`storage.handovers`); None if it was not.
     """
 
     month: Month
@@ -68,6 +109,9 @@ class MonthCommitted:
     n_observed: int
     n_completed: int
     committed_at: dt.datetime
+    completion: str = ""
+    n_spikes: int = 0
+    handover_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +171,8 @@ class MonthRevision:
         The commit.
     product_file_id, product, url, sha256
         The file.
+    stage
+        ``preliminary`` until a final file of the month was accepted, also one of the same content.
     """
 
     id: int
@@ -135,3 +181,4 @@ class MonthRevision:
     product: str
     url: str
     sha256: str
+    stage: Stage

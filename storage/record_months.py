@@ -1,11 +1,13 @@
 """One month inside the record's Zarr group: where it belongs, writing it, comparing with it."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import zarr
 
 from storage.flux_month import FluxMonth
+from storage.grid import Grid
 from storage.months import Month, month_range
 from storage.record_errors import BeforeRecordError, GapError
 from storage.record_template import time_value
@@ -82,3 +84,23 @@ def array_of(group: zarr.Group, name: str) -> zarr.Array:
 def values_of(group: zarr.Group, name: str) -> np.ndarray:
     """Return all values of one array of the record's group."""
     return np.asarray(array_of(group, name)[...])
+
+
+def record_hash(grid: Grid, ocean: np.ndarray, hashes: Mapping[str, str]) -> str:
+    """Return the hexadecimal SHA-256 of a grid, an ocean mask, and months by their content.
+
+    Parameters
+    ----------
+    grid
+        The grid.
+    ocean
+        Boolean (lat, lon).
+    hashes
+        Content hash of each month (``YYYY-MM``), in the order of months.
+    """
+    place = (float(grid.south), float(grid.west), float(grid.step), grid.n_lat, grid.n_lon)
+    digest = hashlib.sha256(f"{grid.name} {place}\n".encode())
+    digest.update(np.packbits(ocean).tobytes())
+    for month, content_hash in hashes.items():
+        digest.update(f"\n{month} {content_hash}".encode())
+    return digest.hexdigest()

@@ -10,7 +10,7 @@ The stored metadata stays plain Zarr v3, which any reader of the format understa
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +22,7 @@ from storage.flux_month import Quality
 from storage.grid import Grid
 from storage.months import Month
 from storage.record_errors import RecordMismatchError
+from storage.record_handovers import HANDOVERS, handover_differences, handovers_of
 from storage.regions import region_masks
 
 RECORD_FORMAT = "carbon-ecs/1"
@@ -66,7 +67,8 @@ class RecordTemplate:
     ocean
         Boolean (lat, lon), True on the cells that have a value in every month.
     attributes
-        Attributes of the whole record that describe the product: title, source, licence, ...
+        Attributes of the whole record that describe the product: title, source, licence, ...;
+        `HANDOVERS` of a record that has any.
     """
 
     grid: Grid
@@ -142,6 +144,18 @@ class RecordTemplate:
             "grid_n_lon": grid.n_lon,
         }
 
+    @property
+    def handovers(self) -> tuple[str, ...]:
+        """Hand-overs that the record was made with, each a canonical JSON text, oldest first."""
+        return handovers_of(self.attributes)
+
+    def following(self, group: zarr.Group) -> "RecordTemplate":
+        """Return this declaration with the hand-overs that the stored record has gained since."""
+        stored = group.attrs.get(HANDOVERS)
+        if stored is None or stored == self.attributes.get(HANDOVERS):
+            return self
+        return replace(self, attributes={**self.attributes, HANDOVERS: str(stored)})
+
     @cached_property
     def variables(self) -> tuple[Variable, ...]:
         """Every array of the record."""
@@ -193,10 +207,14 @@ class RecordTemplate:
 
         Compares the attributes of the record; of every array its dimensions, type, chunks, codecs,
         fill value and attributes; and the values of the coordinates and of the ocean mask. Cell
-        areas and region masks follow from those and are not computed again.
+        areas and region masks follow from those and are not computed again. Hand-overs are added
+        like months: the record may have more than are declared, but none of those is missing.
         """
         found_attributes, expected_attributes = dict(group.attrs), self.group_attributes
-        lines = _attribute_differences("record", found_attributes, expected_attributes)
+        lines = handover_differences(found_attributes, expected_attributes)
+        for attributes in (found_attributes, expected_attributes):
+            attributes.pop(HANDOVERS, None)
+        lines += _attribute_differences("record", found_attributes, expected_attributes)
         stored = dict(group.arrays())
         expected_arrays = dict(self._expected_arrays.arrays())
         for name in sorted(stored.keys() - expected_arrays.keys()):

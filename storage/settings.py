@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     landing: Annotated[
         str, Field(description="Where new product files arrive (folder or URL).")
     ] = ""
+    downloads: Annotated[
+        Path | None, Field(description="Folder that keeps files fetched from afar.")
+    ] = None
     record: Annotated[str, Field(description="Carbon-ECS repository (folder or s3:// URL).")] = ""
     quarantine: Annotated[str, Field(description="Where refused files go (folder or URL).")] = ""
     predictions: Annotated[str, Field(description="Gridded predictions (folder or URL).")] = ""
@@ -35,6 +38,10 @@ class Settings(BaseSettings):
     database: Annotated[
         SecretStr, Field(description="SQLAlchemy URL of the archive; may hold a password.")
     ] = SecretStr("")
+    dask_scheduler: Annotated[
+        str,
+        Field(description="Address of a Dask scheduler for large computations; empty: here."),
+    ] = ""
     n_leads: Annotated[
         int, Field(ge=1, le=12, description="Months that forecasts of a new model reach.")
     ] = 6
@@ -51,6 +58,11 @@ class Settings(BaseSettings):
     def landing_url(self) -> str:
         """Where new product files arrive."""
         return self.landing or self._inside("landing")
+
+    @property
+    def downloads_folder(self) -> Path:
+        """Local folder that keeps files fetched from afar."""
+        return self.downloads or Path(self._inside("downloads"))
 
     @property
     def record_url(self) -> str:

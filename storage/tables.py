@@ -1,8 +1,8 @@
 """Tables of the archive database. Rows are only ever added; a rerun or a revision is a new row.
 
 Every flux is in mmol m-2 d-1, positive out of the sea, unless a column says otherwise. A month is
-the date of its first day. Times are UTC. The migrations build what is declared here, and a test
-compares the two.
+the date of its first day. Times are UTC. The migrations build what is declared here and in
+`storage.ingest_tables`, and a test compares the two.
 """
 
 import datetime as dt
@@ -21,6 +21,15 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.column_types import Json
+from storage.ingest_tables import (
+    Acceptance,
+    Check,
+    HandOver,
+    HandOverTerm,
+    MonthInput,
+    MonthRevision,
+    ProductFile,
+)
 from storage.months import Month
 from storage.table_rules import (
     Table,
@@ -33,127 +42,25 @@ from storage.table_rules import (
     possible_values,
 )
 
-
-class ProductFile(Table):
-    """One look at a product file: what it was, and what became of it."""
-
-    __tablename__ = "product_files"
-    __table_args__ = (
-        UniqueConstraint("product", "file_name", "sha256", "look", name="uq_product_files_look"),
-        UniqueConstraint("id", "month"),
-        one_of("status", "accepted", "waiting", "quarantined"),
-        is_optional_month("month"),
-        is_sha256("sha256"),
-        CheckConstraint("status <> 'accepted' OR month IS NOT NULL", name="accepted_has_a_month"),
-        CheckConstraint("size_bytes >= 0", name="size_is_not_negative"),
-        CheckConstraint("look >= 1", name="look_starts_at_1"),
-        Index("ix_product_files_product_sha256", "product", "sha256"),
-        Index("ix_product_files_product_month", "product", "month"),
-        {"comment": "One row per look at a new or changed product file, and what became of it"},
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True, comment="Key; later looks have higher keys")
-    product: Mapped[str] = mapped_column(comment="Name of the product specification")
-    url: Mapped[str] = mapped_column(comment="Where the file was found, without credentials")
-    file_name: Mapped[str] = mapped_column(comment="Its name without folders")
-    size_bytes: Mapped[int] = mapped_column(BigInteger, comment="Its length (bytes)")
-    sha256: Mapped[str] = mapped_column(comment="SHA-256 of its bytes, hexadecimal")
-    look: Mapped[int] = mapped_column(
-        comment="1 for the first outcome of these bytes, 2 for the next other outcome, ..."
-    )
-    month: Mapped[Month | None] = mapped_column(
-        comment="Month that it holds (first day); null where that could not be told"
-    )
-    status: Mapped[str] = mapped_column(comment="accepted, waiting or quarantined")
-    seen_at: Mapped[dt.datetime] = mapped_column(comment="When it was looked at (UTC)")
-    quarantine_url: Mapped[str] = mapped_column(
-        comment="Where the refused file was put; empty if it was not"
-    )
-    message: Mapped[str] = mapped_column(comment="Why it was not accepted; empty if it was")
-    remedy: Mapped[str] = mapped_column(comment="What to do about it; empty if accepted")
-
-
-class Check(Table):
-    """What one check of one look at a file said."""
-
-    __tablename__ = "checks"
-    __table_args__ = (
-        UniqueConstraint("product_file_id", "name"),
-        one_of("kind", "structural", "statistical"),
-        one_of("severity", "error", "warning"),
-        {"comment": "One row per check of one look at a product file"},
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True, comment="Key, in the order of the checks")
-    product_file_id: Mapped[int] = mapped_column(
-        ForeignKey("product_files.id"), comment="The look at the file"
-    )
-    name: Mapped[str] = mapped_column(comment="Name of the check")
-    kind: Mapped[str] = mapped_column(
-        comment="structural (is it what it claims to be) or statistical (is it plausible)"
-    )
-    severity: Mapped[str] = mapped_column(comment="What a failure means: error or warning")
-    passed: Mapped[bool] = mapped_column(comment="Whether the file passed")
-    found: Mapped[str] = mapped_column(comment="What was there, for people")
-    expected: Mapped[str] = mapped_column(comment="What should have been there, for people")
-    message: Mapped[str] = mapped_column(comment="One sentence; empty if passed")
-    checked_at: Mapped[dt.datetime] = mapped_column(comment="When it was checked (UTC)")
-
-
-class Acceptance(Table):
-    """A person's decision to accept a file in spite of a warning."""
-
-    __tablename__ = "acceptances"
-    __table_args__ = (
-        UniqueConstraint("product_file_id"),
-        CheckConstraint("length(reason) > 0", name="reason_is_given"),
-        {"comment": "One row per file that a person accepted in spite of a warning"},
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True, comment="Key")
-    product_file_id: Mapped[int] = mapped_column(
-        ForeignKey("product_files.id"), comment="The accepted look at the file"
-    )
-    reason: Mapped[str] = mapped_column(comment="Why, in the person's words")
-    accepted_by: Mapped[str] = mapped_column(comment="Who")
-    accepted_at: Mapped[dt.datetime] = mapped_column(comment="When (UTC)")
-
-
-class MonthRevision(Table):
-    """One commit of one month to the Carbon-ECS record."""
-
-    __tablename__ = "month_revisions"
-    __table_args__ = (
-        UniqueConstraint("month", "revision"),
-        UniqueConstraint("id", "month"),
-        # The file's own month must be the committed one.
-        ForeignKeyConstraint(
-            ["product_file_id", "month"], ["product_files.id", "product_files.month"]
-        ),
-        is_month("month"),
-        CheckConstraint("revision >= 1", name="revision_starts_at_1"),
-        CheckConstraint(
-            "n_observed >= 0 AND n_completed >= 0 AND n_observed + n_completed <= n_ocean",
-            name="cells_add_up",
-        ),
-        Index("ix_month_revisions_product_file_id", "product_file_id"),
-        {"comment": "One row per commit of a month to the Carbon-ECS record"},
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True, comment="Key")
-    month: Mapped[Month] = mapped_column(comment="The month (first day)")
-    revision: Mapped[int] = mapped_column(
-        comment="1 for the month's first commit, 2 for its first revision, ..."
-    )
-    product_file_id: Mapped[int] = mapped_column(comment="The look at the file it was made from")
-    snapshot_id: Mapped[str] = mapped_column(
-        comment="Snapshot of the Carbon-ECS repository that the commit made"
-    )
-    content_hash: Mapped[str] = mapped_column(comment="SHA-256 of the committed arrays")
-    n_ocean: Mapped[int] = mapped_column(comment="Ocean cells of the grid (number)")
-    n_observed: Mapped[int] = mapped_column(comment="Ocean cells that were observed (number)")
-    n_completed: Mapped[int] = mapped_column(comment="Ocean cells that were filled (number)")
-    committed_at: Mapped[dt.datetime] = mapped_column(comment="When (UTC)")
+__all__ = [
+    "Acceptance",
+    "Cell",
+    "CellPrediction",
+    "Check",
+    "ForecastLead",
+    "ForecastRun",
+    "HandOver",
+    "HandOverTerm",
+    "ModelVersion",
+    "MonthInput",
+    "MonthRevision",
+    "ProductFile",
+    "Promotion",
+    "Region",
+    "RegionalPrediction",
+    "SkillScore",
+    "Table",
+]
 
 
 class ModelVersion(Table):
@@ -233,6 +140,7 @@ class ForecastRun(Table):
             ["month_revision_id", "init_month"], ["month_revisions.id", "month_revisions.month"]
         ),
         is_month("init_month"),
+        is_optional_month("first_month"),
         one_of("issued_kind", "live", "backfill", "hindcast"),
         is_sha256("fields_sha256"),
         CheckConstraint("n_leads BETWEEN 1 AND 12", name="n_leads_is_1_to_12"),
@@ -270,6 +178,9 @@ class ForecastRun(Table):
     duration_s: Mapped[float] = mapped_column(comment="Time that the computation took (seconds)")
     idempotency_key: Mapped[str] = mapped_column(
         comment="What makes the run one of a kind; a second run with it is not written"
+    )
+    first_month: Mapped[Month | None] = mapped_column(
+        comment="First month that was read; null where unknown: then every month counts as read"
     )
 
 

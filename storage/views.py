@@ -64,6 +64,22 @@ latest_months = _view(
     t.ProductFile.product,
     ("file_url", t.ProductFile.url),
     ("file_sha256", t.ProductFile.sha256),
+    _own("stage", Text, "preliminary until a final file came, even one of the same content; final"),
+    t.MonthRevision.completion,
+    t.MonthRevision.n_spikes,
+    t.MonthRevision.handover_id,
+)
+
+preliminary_months = _view(
+    "preliminary_months",
+    "Months of the record whose latest revision is preliminary",
+    ("month_revision_id", t.MonthRevision.id),
+    t.MonthRevision.month,
+    t.MonthRevision.revision,
+    t.ProductFile.product,
+    t.MonthRevision.product_file_id,
+    ("file_url", t.ProductFile.url),
+    t.MonthRevision.committed_at,
 )
 
 _OPEN_FILE: tuple[ViewColumn, ...] = (
@@ -78,6 +94,7 @@ _OPEN_FILE: tuple[ViewColumn, ...] = (
     t.ProductFile.quarantine_url,
     t.ProductFile.message,
     t.ProductFile.remedy,
+    t.ProductFile.stage,
 )
 
 quarantine_open = _view(
@@ -90,6 +107,25 @@ waiting_open = _view(
     "waiting_open",
     "Files that still wait for an earlier month",
     *_OPEN_FILE,
+)
+
+handover_current = _view(
+    "handover_current",
+    "Hand-overs that count: the newest fit of each pair of products",
+    ("handover_id", t.HandOver.id),
+    t.HandOver.old_product,
+    t.HandOver.new_product,
+    t.HandOver.grid,
+    t.HandOver.fit,
+    t.HandOver.overlap_first,
+    t.HandOver.overlap_last,
+    t.HandOver.n_months,
+    t.HandOver.rmse_before,
+    t.HandOver.rmse_after,
+    t.HandOver.sha256,
+    t.HandOver.snapshot_id,
+    t.HandOver.fitted_at,
+    t.HandOver.fitted_by,
 )
 
 runs_current = _view(
@@ -111,6 +147,20 @@ runs_current = _view(
     t.ForecastRun.degraded_reason,
     t.ForecastRun.fields_url,
     t.ForecastRun.fields_sha256,
+)
+
+outdated_runs = _view(
+    "outdated_runs",
+    "Current runs that read an older content of a month than its latest",
+    ("run_id", t.ForecastRun.id),
+    t.ForecastRun.init_month,
+    t.ForecastRun.model_version,
+    t.ForecastRun.issued_kind,
+    t.ForecastRun.created_at,
+    ("revised_month", t.MonthRevision.month),
+    t.MonthRevision.revision,
+    ("revised_at", t.MonthRevision.committed_at),
+    _own("n_revised_months", Integer, "Months of which it read an older content (number)"),
 )
 
 _RUN: tuple[ViewColumn, ...] = (
@@ -223,6 +273,10 @@ lineage = _view(
     _own("n_checks", Integer, "Checks of the init month's file (number)"),
     _own("n_checks_failed", Integer, "Checks that it failed: warnings, if any (number)"),
     _own("acceptance_reason", Text, "Why a person accepted the file in spite; empty otherwise"),
+    t.ProductFile.stage,
+    _own("n_inputs", Integer, "Files that the init month was computed from; 0 if it is one file"),
+    t.MonthRevision.completion,
+    t.MonthRevision.handover_id,
 )
 
 scores_current = _view(

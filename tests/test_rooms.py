@@ -7,10 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = {"flows", "ingest", "storage", "tidenet"}
-VALUES = {
-    "storage." + name
-    for name in ("check_result", "errors", "flux_month", "grid", "months", "regions")
-}
+NAMES = "check_result eof_basis errors flux_month grid months outside regions"
+VALUES = {f"storage.{name}" for name in NAMES.split()}
 ALLOWED: dict[str, set[str]] = {"storage": set(), "ingest": VALUES, "tidenet": VALUES}
 
 

@@ -13,7 +13,7 @@ from flows.operations.train import load_model
 from flows.operations.workspace import Workspace, flux_record
 from storage.archive import ForecastRun, IssuedKind, find_run, new_run_id, write_run
 from storage.errors import TidenetError
-from storage.ledger import MonthRevision, latest_revision
+from storage.ledger import MonthRevision, content_of, latest_revision
 from storage.months import Month
 from storage.registry import ModelVersion, champion
 
@@ -66,6 +66,8 @@ class Issue:
     model: ModelVersion
     snapshot_id: str
     init_revision: MonthRevision
+    first_read: Month
+    data_hash: str
     seed: int
     n_members: int
     kind: IssuedKind
@@ -73,13 +75,13 @@ class Issue:
     def key(self) -> str:
         """Return the idempotency key: the same model, data, seed, size and kind.
 
-        The data are named by the content of the init month, not by the snapshot: a snapshot that
-        adds a later month does not change what was read.
+        The data are named by the content of every month that is read, not by the snapshot: one
+        that adds a later month, or revises a month before them, does not change what is read.
         """
         parts = (
             str(self.init_month),
             self.model.version,
-            self.init_revision.committed.content_hash,
+            self.data_hash,
             str(self.seed),
             str(self.n_members),
             self.kind,
@@ -135,6 +137,13 @@ def current_champion(workspace: Workspace, grid_name: str) -> ModelVersion:
     return model
 
 
+def _reach(model: ModelVersion) -> int:
+    """Return how many months a model reads, the init month included."""
+    from tidenet.configuration import TideNetConfig
+
+    return TideNetConfig.model_validate(model.config).reach
+
+
 def make_run(
     workspace: Workspace,
     store: "CarbonEcs",
@@ -164,7 +173,19 @@ def make_run(
     if revision is None:
         raise _unknown_to_ledger(store, init_month)
     settings = workspace.settings
-    issue = Issue(init_month, model, store.snapshot_id, revision, seed, settings.n_members, kind)
+    first_read = init_month - (_reach(model) - 1)
+    data_hash = content_of(workspace.engine, first_read, init_month)
+    issue = Issue(
+        init_month=init_month,
+        model=model,
+        snapshot_id=store.snapshot_id,
+        init_revision=revision,
+        first_read=first_read,
+        data_hash=data_hash,
+        seed=seed,
+        n_members=settings.n_members,
+        kind=kind,
+    )
     key = issue.key()
     existing = find_run(workspace.engine, key)
     if existing is not None and not rerun:
@@ -192,6 +213,7 @@ def make_run(
         fields_url=stored.uri,
         fields_sha256=stored.sha256,
         code_version=workspace.code_version,
+        first_month=issue.first_read,
         idempotency_key=f"{key}:{run_id}" if rerun else key,
         duration_s=time.monotonic() - started,
         libraries=workspace.libraries,

@@ -16,15 +16,16 @@ REPORT = "report.json"
 
 def put_into_quarantine(
     quarantine_url: str,
-    file: Path,
+    files: Sequence[Path],
     seen: FileSeen,
     checks: Sequence[CheckResult],
     message: str,
     patience: Patience,
 ) -> str:
-    """Copy a refused file and its report into quarantine, and return the URL of the two.
+    """Copy refused files beside a report into quarantine, and return the URL of both.
 
-    The provider's file stays where it is. The same bytes refused again change nothing.
+    Those that a month was computed from are only named in the report. The provider's files stay
+    where they are. The same bytes refused again change nothing.
 
     Raises
     ------
@@ -40,10 +41,12 @@ def put_into_quarantine(
         "seen_at": seen.seen_at.isoformat(),
         "message": message,
         "checks": [dataclasses.asdict(check) for check in checks],
+        "inputs": [dataclasses.asdict(item) for item in seen.inputs],
     }
 
     def fill(folder: Path) -> None:
-        shutil.copyfile(file, folder / seen.file_name)
+        for file in files:
+            shutil.copyfile(file, folder / seen.file_name)
         (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n")
 
     with contextlib.suppress(AlreadyPublishedError):  # the same bytes were refused before

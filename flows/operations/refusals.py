@@ -10,63 +10,84 @@ from storage.months import month as parse_month
 from storage.record_errors import BeforeRecordError, GapError
 
 if TYPE_CHECKING:
+    from ingest.complete import Completion
     from ingest.errors import RefusedFileError
     from ingest.quality import CheckReport
     from ingest.reader import ProductMonth
-    from ingest.sources import ProductFile
-    from ingest.specification import ProductSpecification
+    from ingest.specification import Product
     from storage.carbon_ecs import CarbonEcs
+    from storage.grid import Grid
 
 
 class ImplausibleMonthError(TidenetError):
     """A month failed statistical checks."""
 
 
-def duplicate(file: "ProductFile", files: "Sequence[ProductFile]") -> "RefusedFileError":
+class HandOverNeededError(TidenetError):
+    """A product is to follow another one, and nobody has compared the two."""
+
+
+def duplicate(month: str, urls: "Sequence[str]") -> "RefusedFileError":
     """Return the refusal of a month that several files claim to be."""
     from ingest.errors import DuplicateMonthError
 
-    names = [other.url for other in files if other.month == file.month]
     return DuplicateMonthError(
-        f"Several files claim to be {file.month}.",
-        found=", ".join(names),
+        f"Several files claim to be {month}.",
+        found=", ".join(urls),
         expected="one file a month",
         remedy="Leave the right one in the landing zone and take the others away.",
     )
 
 
-def refuse_too_early(file: "ProductFile", specification: "ProductSpecification") -> None:
+def refuse_too_early(month: Month, start: str | None) -> None:
     """Refuse a month before the one that the product's record begins with."""
     from ingest.errors import TooEarlyError
 
-    start = specification.start
-    if start is not None and file.month < parse_month(start):
+    if start is not None and month < parse_month(start):
         raise TooEarlyError(
-            f"{file.month} lies before the product's first month.",
-            found=str(file.month),
+            f"{month} lies before the product's first month.",
+            found=str(month),
             expected=f"{start} or later",
             remedy="Correct 'start' in the specification if the record is to begin earlier.",
         )
 
 
-def refuse_other_grid(record: "CarbonEcs", product_month: "ProductMonth") -> None:
-    """Refuse a product on another grid than the record's before anything is compared by cells."""
+def on_record_grid(
+    product_month: "ProductMonth", product: "Product", grid: "Grid"
+) -> "ProductMonth":
+    """Return a month on the record's grid, regridded where its product says that it may be.
+
+    Raises
+    ------
+    RecordMismatchError
+        If the product is on another grid, and not meant for a record on this one.
+    """
+    from ingest.regrid import regrid_month
     from storage.carbon_ecs import RecordMismatchError
 
-    if product_month.grid != record.grid:
-        raise RecordMismatchError(
-            "The product is on another grid than the record.",
-            found=f"{product_month.grid}",
-            expected=f"{record.grid}",
-            remedy="Ingest it into a record of its own: set TIDENET_HOME or TIDENET_RECORD.",
-        )
+    if product_month.grid == grid:
+        return product_month
+    if product.grid_of_record == grid:
+        return regrid_month(product_month, grid)
+    raise RecordMismatchError(
+        "The product is on another grid than the record.",
+        found=f"{product_month.grid}",
+        expected=f"{grid}",
+        remedy="Name the record's grid as record_grid in the product specification to have it "
+        "regridded, or ingest it into a record of its own: set TIDENET_HOME or TIDENET_RECORD.",
+    )
 
 
-def refuse_other_mask(record: "CarbonEcs", product_month: "ProductMonth") -> None:
-    """Refuse a file whose own ocean mask is not the one that the record began with."""
+def refuse_other_mask(
+    record: "CarbonEcs", product_month: "ProductMonth", product: "Product"
+) -> None:
+    """Refuse a file whose own ocean mask is not the one that the record began with.
+
+    The mask of a product that was regridded, or followed another one, may differ at the coast.
+    """
     from ingest.errors import MaskMismatchError
 
-    if product_month.ocean is None:
+    if product_month.ocean is None or product.target_grid != record.grid:
         return
     differing = int((product_month.ocean != record.ocean).sum())
     if differing:
@@ -110,14 +131,25 @@ def as_check(error: "RefusedFileError") -> ledger.CheckResult:
     )
 
 
-def spike_check(n_spikes: int) -> ledger.CheckResult:
+def handover_needed(old: str, new: str) -> HandOverNeededError:
+    """Return why a product cannot follow another one yet."""
+    return HandOverNeededError(
+        f"The record was made from {old}; {new} would put a step into it.",
+        found=f"no hand-over from {old} to {new}",
+        expected="one fitted on the months that both products have",
+        remedy=f"Run: tidenet handover --to {new}",
+    )
+
+
+def spike_check(completion: "Completion") -> ledger.CheckResult:
     """Return how many spikes were removed, as a check that nothing fails."""
     return ledger.CheckResult(
         name="spikes",
         kind="statistical",
         severity="warning",
         passed=True,
-        found=f"{n_spikes} isolated cells removed and completed",
+        found=f"{completion.n_spikes} isolated cells removed and completed "
+        f"({completion.spike_rate:.2%} of those delivered)",
     )
 
 

@@ -8,8 +8,8 @@ import datetime as dt
 from dataclasses import dataclass
 
 from flows.operations.workspace import Workspace
-from ingest.specification import load_product
-from storage.archive import ForecastRun, last_run, skill_table
+from ingest.catalogue import load_product
+from storage.archive import ForecastRun, OutdatedRun, last_run, outdated_runs, skill_table
 from storage.archive_rows import SkillRow
 from storage.ledger import FileStatus, latest_months, open_quarantine, open_waiting
 from storage.months import Month, month, months_between
@@ -34,6 +34,10 @@ class Status:
         The run with the latest init month; None if there is none.
     skill
         The champion's skill over all ocean cells, by kind and lead.
+    preliminary
+        Months of which the provider will publish a final version.
+    outdated
+        Runs that read an older revision of a month than the record holds now.
     overdue
         What should be there by now and is not, one sentence each.
     """
@@ -48,6 +52,8 @@ class Status:
     model: ModelVersion | None
     run: ForecastRun | None
     skill: tuple[SkillRow, ...]
+    preliminary: tuple[Month, ...]
+    outdated: tuple[OutdatedRun, ...]
     overdue: tuple[str, ...]
 
 
@@ -60,7 +66,7 @@ def status(workspace: Workspace) -> Status:
     # The record itself says what it is made from; the setting only matters while it is empty.
     name = revisions[-1].product if revisions else settings.product
     product = load_product(name, settings.products_folder)
-    model = champion(engine, product.target_grid.name)
+    model = champion(engine, product.grid_of_record.name)
     run = last_run(engine)
     skill = skill_table(engine, "all", model_version=model.version) if model else ()
     return Status(
@@ -74,6 +80,8 @@ def status(workspace: Workspace) -> Status:
         model=model,
         run=run,
         skill=tuple(skill),
+        preliminary=tuple(r.committed.month for r in revisions if r.stage == "preliminary"),
+        outdated=outdated_runs(engine),
         overdue=_overdue(last_month, run, product.latency_days, workspace.now()),
     )
 

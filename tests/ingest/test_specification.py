@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from services.product_files import SPECIFICATION
 
+from ingest.catalogue import list_products, load_product, parse_product
 from ingest.errors import InvalidSpecificationError, UnknownProductError
-from ingest.specification import list_products, load_product, parse_product
 from storage.months import month
 
 
@@ -42,9 +42,9 @@ def test_an_unknown_product_is_refused_with_those_that_exist(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("{year}", "2018"), "file_pattern.*{year}"),
+        (("{year}", "2018"), "must contain {year}"),
         (("positive: up", "positive: sideways"), "positive"),
-        (("positive: up", ""), "positive"),
+        ((" positive: up,", ""), "positive"),
         (("uncertainty: 1.5", "uncertainty: -1"), "uncertainty"),
         (("title:", "titel:"), "titel"),
         (("{name: small, south: 25.0, west: 120.0, step: 0.5, n_lat: 16, n_lon: 14}", "mars"),

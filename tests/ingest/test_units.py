@@ -1,9 +1,10 @@
 """Units of a flux."""
 
+import numpy as np
 import pytest
 
 from ingest.errors import MissingUnitsError, UnitsError
-from ingest.units import to_canonical
+from ingest.units import conversion
 
 YEAR_DAYS = 365.25
 
@@ -28,7 +29,7 @@ YEAR_DAYS = 365.25
     ],
 )
 def test_a_flux_is_converted_when_its_units_say_so(text: str, factor: float) -> None:
-    assert to_canonical(text) == pytest.approx(factor, rel=1e-9)
+    assert conversion(text, "fco2").factor == pytest.approx(factor, rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -37,10 +38,54 @@ def test_a_flux_is_converted_when_its_units_say_so(text: str, factor: float) -> 
 )
 def test_what_is_no_flux_of_co2_is_refused(text: str) -> None:
     with pytest.raises(UnitsError, match="mmol m-2 d-1"):
-        to_canonical(text)
+        conversion(text, "fco2")
 
 
 @pytest.mark.parametrize("text", [None, "", "  "])
 def test_missing_units_are_refused(text: str | None) -> None:
     with pytest.raises(MissingUnitsError):
-        to_canonical(text)
+        conversion(text, "fco2")
+
+
+@pytest.mark.parametrize(
+    ("text", "quantity", "factor", "offset"),
+    [
+        ("Kelvin", "sst", 1.0, -273.15),
+        ("K", "sst_skin", 1.0, -273.15),
+        ("degrees_C", "sst", 1.0, 0.0),
+        ("unitless", "sss", 1.0, 0.0),
+        ("PSU", "sss", 1.0, 0.0),
+        ("1e-3", "sss", 1.0, 0.0),
+        ("m/s", "wind_speed", 1.0, 0.0),
+        ("m^2/s^2", "wind_speed_squared", 1.0, 0.0),
+        ("hPa", "pressure", 100.0, 0.0),
+        ("umol mol-1", "xco2_air", 1.0, 0.0),
+        ("Pa", "pco2_sea", 1e6 / 101325, 0.0),
+        ("mg m^-3", "chlorophyll", 1.0, 0.0),
+        ("%", "ice_fraction", 0.01, 0.0),
+    ],
+)
+def test_a_driver_is_converted_when_its_units_say_so(
+    text: str, quantity: str, factor: float, offset: float
+) -> None:
+    found = conversion(text, quantity)
+    assert (found.factor, found.offset) == pytest.approx((factor, offset), rel=1e-12)
+    assert found.of_error(np.array([2.0])) == pytest.approx(2.0 * factor)
+
+
+@pytest.mark.parametrize(
+    ("text", "quantity"),
+    [
+        ("m s-1", "wind_speed_squared"),
+        ("m", "sst"),
+        ("degC", "pressure"),
+        ("uatm", "xco2_air"),
+        ("m-999999 s", "wind_speed"),
+        ("bananas per square fortnight", "sss"),
+        ("1; import os", "sss"),
+        ("m " * 500, "wind_speed"),
+    ],
+)
+def test_units_of_another_quantity_are_refused(text: str, quantity: str) -> None:
+    with pytest.raises(UnitsError):
+        conversion(text, quantity)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine, func, select
 
-from storage import archive, ledger, registry
+from storage import archive, handovers, ledger, registry
 from storage.database import reading
 from storage.grid import Grid
 from storage.months import month
@@ -41,6 +41,19 @@ def file_seen(name: str = "2018-01", content: str = "first", **changes: Any) -> 
     return ledger.FileSeen(**values | changes)
 
 
+def input_file(quantity: str = "pco2", **changes: Any) -> ledger.InputFile:
+    """Return one of the files that a month was computed from."""
+    values: dict[str, Any] = {
+        "quantity": quantity,
+        "product": f"{quantity}-product",
+        "url": f"/landing/{quantity}.nc",
+        "file_name": f"{quantity}.nc",
+        "size_bytes": 500,
+        "sha256": sha256(quantity),
+    }
+    return ledger.InputFile(**values | changes)
+
+
 def check(name: str = "range", passed: bool = True, **changes: Any) -> ledger.CheckResult:
     """Return a check's result."""
     values: dict[str, Any] = {
@@ -70,14 +83,50 @@ def committed(name: str = "2018-01", revision: int = 1, **changes: Any) -> ledge
     return ledger.MonthCommitted(**values | changes)
 
 
-def accept(engine: Engine, name: str = "2018-01", revision: int = 1) -> int:
+def accept(
+    engine: Engine,
+    name: str = "2018-01",
+    revision: int = 1,
+    *,
+    stage: ledger.Stage = "final",
+    inputs: tuple[ledger.InputFile, ...] = (),
+    **changes: Any,
+) -> int:
     """Put a month into the ledger and return the key of its revision."""
+    file = file_seen(
+        name, content=f"bytes {revision}", seen_at=later(revision), stage=stage, inputs=inputs
+    )
     return ledger.record_accepted(
         engine,
-        file_seen(name, content=f"bytes {revision}", seen_at=later(revision)),
+        file,
         [check("readable", kind="structural", severity="error"), check("range")],
-        committed(name, revision),
+        committed(name, revision, **changes),
     )
+
+
+def handover_fitted(shift: float = 0.5, **changes: Any) -> handovers.HandOverFitted:
+    """Return a hand-over of two regions and two calendar months."""
+    terms = tuple(
+        handovers.HandOverTerm(region, calendar_month, 1.1, shift, 5, 800, 0.75)
+        for region in ("elsewhere", "yellow-sea")
+        for calendar_month in (1, 7)
+    )
+    values: dict[str, Any] = {
+        "old_product": "old",
+        "new_product": "new",
+        "grid": "tiny",
+        "overlap_first": month("2014-01"),
+        "overlap_last": month("2018-12"),
+        "n_months": 60,
+        "rmse_before": 2.5,
+        "rmse_after": 0.8,
+        "parameters": {"old_product": "old", "new_product": "new", "shifts": [shift, -shift]},
+        "snapshot_id": "SNAP-2018-02-1",
+        "fitted_at": NOW,
+        "fitted_by": "tidenet handover",
+        "terms": terms,
+    }
+    return handovers.HandOverFitted(**values | changes)
 
 
 def model_version(version: str = "tidenet-1", **changes: Any) -> registry.ModelVersion:
@@ -201,7 +250,9 @@ def fill(engine: Engine) -> tuple[str, int]:
     The run starts from 2018-01; the valid month of its first lead, 2018-02, is in the ledger too.
     """
     revision_id = accept(engine, "2018-01")
-    accept(engine, "2018-02")
+    handover_id = handovers.record_handover(engine, handover_fitted())
+    inputs = (input_file("pco2"), input_file("wind"))
+    accept(engine, "2018-02", stage="preliminary", inputs=inputs, handover_id=handover_id)
     registry.register_model(engine, model_version())
     registry.record_promotion(
         engine,
@@ -212,10 +263,11 @@ def fill(engine: Engine) -> tuple[str, int]:
     return run.id, revision_id
 
 
-def row_counts(engine: Engine) -> dict[str, int]:
-    """Return the number of rows of each table."""
+def row_counts(engine: Engine, without: tuple[str, ...] = ()) -> dict[str, int]:
+    """Return the number of rows of each table, some left out."""
     with reading(engine) as connection:
         return {
             name: connection.execute(select(func.count()).select_from(table)).scalar_one()
             for name, table in Table.metadata.tables.items()
+            if name not in without
         }

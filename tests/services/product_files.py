@@ -5,24 +5,32 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+import yaml
 
-from ingest.specification import ProductSpecification, parse_product
+from ingest.catalogue import parse_product
+from ingest.specification import ProductSpecification, Variable
 from storage.grid import Grid
 
 SPECIFICATION = """\
 title: A small product
 file_pattern: FLUX_{year}{month}.nc
 grid: {name: small, south: 25.0, west: 120.0, step: 0.5, n_lat: 16, n_lon: 14}
-variables: [fco2, flux]
-positive: up
-uncertainty: 1.5
+quantities:
+  fco2: {names: [fco2, flux], positive: up, uncertainty: 1.5}
 fill_values: [-9999]
 """
 NAME = "FLUX_201801.nc"
 
 
 def specification(**changes: object) -> ProductSpecification:
-    return parse_product("small", SPECIFICATION).model_copy(update=changes)
+    """Return the small product with keys changed, those of its flux or of the product."""
+    content = yaml.safe_load(SPECIFICATION)
+    for key, value in changes.items():
+        place = content["quantities"]["fco2"] if key in Variable.model_fields else content
+        place[key] = value
+    product = parse_product("small", yaml.safe_dump(content))
+    assert isinstance(product, ProductSpecification)
+    return product
 
 
 def smooth_field(grid: Grid, mean: float = -10.0) -> np.ndarray:

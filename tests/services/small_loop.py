@@ -38,9 +38,8 @@ PRODUCT = """\
 title: A small sea for tests
 file_pattern: SMALL_{year}{month}.nc
 grid: {name: small-sea, south: 25, west: 120, step: 0.5, n_lat: 16, n_lon: 14}
-variables: [fco2]
-positive: up
-uncertainty: 1.0
+quantities:
+  fco2: {names: [fco2], positive: up, uncertainty: 1.0}
 mask: {variable: ocean}
 start: "2010-01"
 """

@@ -8,8 +8,10 @@ from services.archive_samples import (
     check,
     committed,
     file_seen,
+    input_file,
     later,
     row_counts,
+    sha256,
 )
 from sqlalchemy import Engine
 
@@ -18,10 +20,13 @@ from storage.ledger import (
     Acceptance,
     LedgerConflictError,
     checks_of,
+    content_of,
+    inputs_of,
     latest_months,
     latest_revision,
     open_quarantine,
     open_waiting,
+    preliminary_months,
     record_accepted,
     record_refused,
     status_of,
@@ -215,3 +220,126 @@ def test_two_writers_of_one_month_make_one_revision(archive: Engine) -> None:
     assert len(keys) == 1
     counts = row_counts(archive)
     assert (counts["product_files"], counts["checks"], counts["month_revisions"]) == (1, 2, 1)
+
+
+INPUTS = (input_file("pco2"), input_file("sst", size_bytes=7, sha256="f" * 64), input_file("wind"))
+
+
+def test_the_inputs_of_a_computed_month_are_kept_with_it(archive: Engine) -> None:
+    file = file_seen(inputs=INPUTS)
+    record_accepted(archive, file, [check()], committed())
+    latest = latest_revision(archive, month("2018-01"))
+    assert latest is not None
+    assert inputs_of(archive, latest.product_file_id) == INPUTS
+    status = status_of(archive, file.product, file.sha256)
+    assert status is not None
+    assert status.file == file
+    assert inputs_of(archive, latest.product_file_id + 1) == ()
+
+
+def test_the_inputs_of_a_refused_month_are_kept_with_it(archive: Engine) -> None:
+    for name, status in (("2018-01", "quarantined"), ("2018-02", "waiting")):
+        file = file_seen(name, inputs=INPUTS[::-1], stage="preliminary")
+        record_refused(archive, file, status, [], message="Too few cells.", remedy="-")
+    for [status] in (open_quarantine(archive), open_waiting(archive)):
+        assert status.file.inputs == INPUTS
+        assert status.file.stage == "preliminary"
+
+
+def test_credentials_in_the_urls_of_inputs_do_not_reach_the_ledger(archive: Engine) -> None:
+    secret = input_file("wind", url="https://me:hush@host/wind.nc?token=hush&x=1")
+    record_accepted(archive, file_seen(inputs=(secret,)), [], committed())
+    [status] = [status_of(archive, "test-product", file_seen().sha256)]
+    assert status is not None
+    assert status.file.inputs[0].url == "https://host/wind.nc?x=1"
+
+
+def test_a_changed_input_is_another_look(archive: Engine) -> None:
+    for content in ("first", "first", "other"):
+        inputs = (*INPUTS[:2], input_file("wind", sha256=sha256(content)))
+        file = file_seen(inputs=inputs)
+        record_refused(archive, file, "quarantined", [], message="m", remedy="r")
+    assert row_counts(archive)["product_files"] == 2
+    assert row_counts(archive)["month_inputs"] == 6
+
+
+def test_a_quantity_comes_from_one_file_and_nothing_half_done_stays(archive: Engine) -> None:
+    twice = file_seen(inputs=(input_file("wind"), input_file("wind", product="another")))
+    with pytest.raises(DatabaseRuleError):
+        record_accepted(archive, twice, [check()], committed())
+    assert set(row_counts(archive).values()) == {0}
+
+
+def preliminary(engine: Engine) -> list[str]:
+    return [str(one.committed.month) for one in preliminary_months(engine)]
+
+
+def test_a_month_is_preliminary_until_a_final_file_replaces_it(archive: Engine) -> None:
+    accept(archive, "2018-01")
+    accept(archive, "2018-02", stage="preliminary")
+    accept(archive, "2018-03", stage="preliminary")
+    assert preliminary(archive) == ["2018-02", "2018-03"]
+    assert [one.stage for one in latest_months(archive)] == ["final", "preliminary", "preliminary"]
+    accept(archive, "2018-02", revision=2)
+    assert preliminary(archive) == ["2018-03"]
+    accept(archive, "2018-03", revision=2, stage="preliminary")
+    assert preliminary(archive) == ["2018-03"]
+
+
+def test_a_final_file_with_the_content_of_the_preliminary_one_settles_the_month(
+    archive: Engine,
+) -> None:
+    key = accept(archive, "2018-01", stage="preliminary")
+    final = file_seen("2018-01", content="the final file", seen_at=later(9))
+    assert record_accepted(archive, final, [check()], committed()) == key
+    assert preliminary(archive) == []
+    assert row_counts(archive)["month_revisions"] == 1
+
+
+def test_the_very_bytes_of_a_preliminary_file_can_be_declared_final(archive: Engine) -> None:
+    accept(archive, "2018-01", stage="preliminary")
+    assert preliminary(archive) == ["2018-01"]
+    accept(archive, "2018-01")
+    assert preliminary(archive) == []
+
+
+def test_a_preliminary_file_after_a_final_one_makes_the_month_preliminary(archive: Engine) -> None:
+    accept(archive, "2018-01")
+    accept(archive, "2018-01", revision=2, stage="preliminary")
+    assert preliminary(archive) == ["2018-01"]
+
+
+def test_a_final_file_that_was_refused_or_is_of_another_month_settles_nothing(
+    archive: Engine,
+) -> None:
+    accept(archive, "2018-01", stage="preliminary")
+    quarantine(archive, "2018-01")
+    accept(archive, "2018-02")
+    assert preliminary(archive) == ["2018-01"]
+
+
+def test_how_gaps_were_filled_is_kept_with_the_revision(archive: Engine) -> None:
+    commit = committed(completion="eof:BASIS1:12", n_spikes=3)
+    record_accepted(archive, file_seen(), [], commit)
+    latest = latest_revision(archive, month("2018-01"))
+    assert latest is not None
+    assert latest.committed == commit
+
+
+def test_the_content_of_months_changes_only_with_the_content_of_one_of_them(
+    archive: Engine,
+) -> None:
+    for name in ("2018-01", "2018-02", "2018-03", "2018-04"):
+        accept(archive, name)
+
+    def content() -> str:
+        return content_of(archive, month("2018-02"), month("2018-03"))
+
+    first = content()
+    for outside in ("2018-01", "2018-04"):
+        accept(archive, outside, revision=2)
+    assert content() == first
+    accept(archive, "2018-03", revision=2)
+    assert content() != first
+    accept(archive, "2018-03", revision=3, content_hash=committed("2018-03").content_hash)
+    assert content() == first

@@ -9,6 +9,8 @@ from services.archive_samples import (
     file_seen,
     fill,
     forecast_run,
+    handover_fitted,
+    input_file,
     model_version,
     regional_rows,
 )
@@ -16,6 +18,7 @@ from sqlalchemy import Engine, event, select
 
 from storage.archive import UnknownRunError, trace, write_run
 from storage.database import reading
+from storage.handovers import record_handover
 from storage.ledger import Acceptance, record_accepted
 from storage.months import month
 from storage.registry import register_model
@@ -77,6 +80,26 @@ def test_an_overridden_warning_shows_in_the_lineage(archive: Engine) -> None:
         rows = connection.execute(select(lineage)).all()
     assert len(rows) == 4, "one row per prediction, however many checks"
     assert {(row.n_checks, row.n_checks_failed) for row in rows} == {(2, 1)}
+
+
+def test_a_computed_and_corrected_month_shows_in_the_lineage(archive: Engine) -> None:
+    handover_id = record_handover(archive, handover_fitted())
+    key = accept(
+        archive,
+        stage="preliminary",
+        inputs=(input_file("pco2"), input_file("wind"), input_file("sst")),
+        handover_id=handover_id,
+        completion="eof:BASIS1:12",
+    )
+    register_model(archive, model_version())
+    run = forecast_run(key)
+    write_run(archive, run, regional_rows())
+    traced = trace(archive, run.id, "all", 1)
+    assert (traced.stage, traced.n_inputs) == ("preliminary", 3)
+    assert (traced.completion, traced.handover_id) == ("eof:BASIS1:12", handover_id)
+    assert len(traced.checks) == 2, "inputs do not multiply the checks"
+    with reading(archive) as connection:
+        assert len(connection.execute(select(lineage)).all()) == 4
 
 
 def test_a_file_without_checks_can_be_traced(archive: Engine) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.locations import InvalidLocationError, Location, bounded, redact
+from storage.locations import InvalidLocationError, Location
+from storage.outside import bounded, redact
 
 
 def test_paths_and_urls_name_places(tmp_path: Path) -> None:

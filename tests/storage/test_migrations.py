@@ -11,9 +11,10 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from services.archive_samples import fill, row_counts
+from services.archive_samples import accept, fill, input_file, row_counts
 from sqlalchemy import Engine, inspect, text
 
+from storage.archive import trace
 from storage.database import (
     EXPECTED_REVISION,
     MIGRATIONS,
@@ -23,6 +24,7 @@ from storage.database import (
     migrate,
     transaction,
 )
+from storage.ledger import inputs_of, latest_months, preliminary_months
 from storage.tables import Table
 from storage.views import VIEWS
 
@@ -35,10 +37,13 @@ def empty(database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def go_to(engine: Engine, revision: str) -> None:
+NEW_IN_0003 = ("handover_terms", "handovers", "month_inputs")
+
+
+def go_to(engine: Engine, revision: str, *, up: bool = False) -> None:
     with transaction(engine) as connection:
         config = alembic_config(connection)
-        if revision == "head":
+        if up or revision == "head":
             command.upgrade(config, revision)
         else:
             command.downgrade(config, revision)
@@ -51,17 +56,61 @@ def test_the_expected_revision_is_the_newest_migration() -> None:
 def test_every_migration_goes_up_and_down_with_rows_in_it(archive: Engine) -> None:
     fill(archive)
     before = row_counts(archive)
-    go_to(archive, "0001")
-    assert row_counts(archive) == before
+    assert all(before[name] for name in (*NEW_IN_0003, "month_revisions", "product_files"))
+    kept = row_counts(archive, without=NEW_IN_0003)
+    for revision in ("0003", "0002", "0001"):
+        go_to(archive, revision)
+        lost = () if revision == "0003" else NEW_IN_0003
+        assert row_counts(archive, without=lost) == (before if not lost else kept)
     assert inspect(archive).get_view_names() == []
     go_to(archive, "head")
-    assert row_counts(archive) == before
+    assert row_counts(archive) == kept | dict.fromkeys(NEW_IN_0003, 0)
     go_to(archive, "base")
     assert set(inspect(archive).get_table_names()) <= {"alembic_version"}
     migrate(archive)
     check_schema(archive)
     fill(archive)
     assert row_counts(archive) == before
+
+
+def test_the_months_and_runs_of_an_older_archive_are_found_again(archive: Engine) -> None:
+    run_id, _ = fill(archive)
+    go_to(archive, "0002")
+    with transaction(archive) as connection:
+        connection.execute(
+            text(
+                "INSERT INTO product_files (product, url, file_name, size_bytes, sha256, look,"
+                " month, status, seen_at, quarantine_url, message, remedy) VALUES ('test-product',"
+                " '/landing/2018-03.nc', '2018-03.nc', 9, :sha256, 1, '2018-03-01', 'accepted',"
+                " '2020-02-03 00:00:00.000000', '', '', '')"
+            ),
+            {"sha256": "ab" * 32},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO month_revisions (month, revision, product_file_id, snapshot_id,"
+                " content_hash, n_ocean, n_observed, n_completed, committed_at)"
+                " SELECT month, 1, id, 'OLD', 'content', 10, 8, 2, seen_at FROM product_files"
+                " WHERE file_name = '2018-03.nc'"
+            )
+        )
+    assert migrate(archive) == EXPECTED_REVISION
+    months = latest_months(archive)
+    assert [str(one.committed.month) for one in months] == ["2018-01", "2018-02", "2018-03"]
+    old = months[-1]
+    assert (old.committed.snapshot_id, old.committed.n_observed, old.sha256) == (
+        "OLD", 8, "ab" * 32,
+    )  # fmt: skip
+    for one in months:
+        assert one.stage == "final"
+        commit = one.committed
+        assert (commit.completion, commit.n_spikes, commit.handover_id) == ("", 0, None)
+        assert inputs_of(archive, one.product_file_id) == ()
+    traced = trace(archive, run_id, "all", 1)
+    assert (traced.stage, traced.n_inputs, traced.completion) == ("final", 0, "")
+    assert len(traced.checks) == 2
+    accept(archive, "2018-03", revision=2, stage="preliminary", inputs=(input_file(),))
+    assert [str(one.committed.month) for one in preliminary_months(archive)] == ["2018-03"]
 
 
 def test_migrating_again_changes_nothing(archive: Engine) -> None:
@@ -115,6 +164,28 @@ def test_checks_and_comments_are_those_of_the_models(archive: Engine) -> None:
         Table.metadata.create_all(connection)
     assert migrated == described(archive)
     assert sum(len(table["checks"]) for table in migrated.values()) > 40
+
+
+def view_columns(engine: Engine) -> dict[str, list[str]]:
+    database = inspect(engine)
+    return {
+        name: [column["name"] for column in database.get_columns(name)]
+        for name in database.get_view_names()
+    }
+
+
+def test_going_down_leaves_what_the_earlier_migrations_make(archive: Engine) -> None:
+    found = []
+    for way in ("down from the newest", "up from nothing"):
+        if way == "up from nothing":
+            go_to(archive, "base")
+            go_to(archive, "0002", up=True)
+        else:
+            go_to(archive, "0002")
+        found.append((described(archive), view_columns(archive)))
+    assert found[0] == found[1]
+    go_to(archive, "head")
+    assert view_columns(archive).keys() == VIEWS.tables.keys()
 
 
 def test_every_table_and_column_says_what_it_means() -> None:
