@@ -2,6 +2,6 @@
 
 import runpy
 
-for name in ("commit_month", "train_and_forecast", "loop"):
+for name in ("commit_month", "complete", "train_and_forecast", "loop"):
     print(f"\n## {name}\n", flush=True)
     runpy.run_module(f"benchmarks.{name}", run_name="__main__")

@@ -1,10 +1,11 @@
 """From the months of a record to the EOF basis that later months are completed with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ingest.eof_choice import Choice, choose_rank, thinning
+from ingest.eof_choice import RANKS, Choice, TooFewMonthsError, choose_rank, thinning
 from ingest.eof_fit import (
     ArrayReader,
     Modes,
@@ -21,16 +22,12 @@ from ingest.eof_fit import (
 )
 from ingest.tasks import Progress, Run, no_progress, task_runner
 from storage.eof_basis import EofBasis
-from storage.errors import TidenetError
 from storage.grid import Grid
+
+__all__ = ["LEAST_MONTHS", "RANKS", "TooFewMonthsError", "fit_basis"]
 
 LEAST_MONTHS = 36
 """A climatology needs some years; with fewer months a basis is not fitted."""
-MOST_MODES = 40
-
-
-class TooFewMonthsError(TidenetError):
-    """A record is too short for an EOF basis."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ def fit_basis(
     ocean: np.ndarray,
     *,
     scheduler: str = "",
-    most_modes: int = MOST_MODES,
+    ranks: Sequence[int] = RANKS,
     progress: Progress = no_progress,
 ) -> EofBasis:
     """Fit an EOF basis on all months that a reader has.
@@ -58,15 +55,15 @@ def fit_basis(
         Boolean (lat, lon), the record's mask.
     scheduler
         Who computes, see `ingest.tasks.task_runner`. The result does not depend on it.
-    most_modes
-        No more modes than this, whatever cross-validation says.
+    ranks
+        Numbers of modes to choose from; those that the months cannot support are left out.
     progress
         Called after each task.
 
     Raises
     ------
     TooFewMonthsError
-        If there are fewer than `LEAST_MONTHS`.
+        If there are fewer than `LEAST_MONTHS`, or too little was observed in them.
     ClusterUnavailableError
         If the scheduler does not answer.
     """
@@ -80,7 +77,7 @@ def fit_basis(
         )
     with task_runner(scheduler, progress) as run:
         problem = _Problem(reader, ocean, run)
-        choice = choose_rank(*_sample(problem), most_modes, run)
+        choice = choose_rank(*_sample(problem), ranks, run)
         modes = _modes(problem, choice)
         found: list[Patterns] = run("patterns", band_patterns, band_arguments(reader, ocean, modes))
     return EofBasis(

@@ -45,12 +45,12 @@ class Amplitudes:
     ----------
     mean
         float64 (mode,), mmol m-2 d-1.
-    covariance
-        float64 (mode, mode), (mmol m-2 d-1)2, of the error of the mean.
+    precision
+        float64 (mode, mode), inverse of the covariance of its error, (mmol m-2 d-1)-2.
     """
 
     mean: np.ndarray
-    covariance: np.ndarray
+    precision: np.ndarray
 
 
 def require_fit(basis: EofBasis, grid: Grid, ocean: np.ndarray) -> None:
@@ -72,7 +72,7 @@ def require_fit(basis: EofBasis, grid: Grid, ocean: np.ndarray) -> None:
         "The EOF basis does not fit the record.",
         found=found,
         expected=expected,
-        remedy="Fit it anew on this record (tidenet basis refresh).",
+        remedy="Fit it anew on this record (tidenet refresh-basis).",
     )
 
 
@@ -106,21 +106,22 @@ def estimate_amplitudes(
         precision += scaled @ patterns.T
         weighted += scaled @ anomaly[part][seen].astype(np.float64)
     factor = scipy.linalg.cho_factor(precision)
-    mean = scipy.linalg.cho_solve(factor, weighted)
-    covariance = scipy.linalg.cho_solve(factor, np.eye(basis.rank))
-    return Amplitudes(mean, (covariance + covariance.T) / 2)
+    return Amplitudes(scipy.linalg.cho_solve(factor, weighted), precision)
 
 
 def reconstruct(basis: EofBasis, amplitudes: Amplitudes) -> tuple[np.ndarray, np.ndarray]:
     """Return the anomaly that the modes make up (cell,), and its error variance (cell,)."""
+    import scipy.linalg
+
     anomaly = np.empty(basis.patterns.shape[1])
     variance = np.empty_like(anomaly)
-    root = np.linalg.cholesky(amplitudes.covariance)
+    root = scipy.linalg.cholesky(amplitudes.precision, lower=True)
     for start in range(0, len(anomaly), CELLS_AT_ONCE):
         part = slice(start, start + CELLS_AT_ONCE)
         patterns = basis.patterns[:, part].astype(np.float64)
         anomaly[part] = amplitudes.mean @ patterns
-        variance[part] = ((root.T @ patterns) ** 2).sum(axis=0)
+        scaled = scipy.linalg.solve_triangular(root, patterns, lower=True)
+        variance[part] = (scaled**2).sum(axis=0)
     return anomaly, variance
 
 

@@ -29,9 +29,11 @@ from ingest.eof_fit import (
 from ingest.local_mean import SCALES_DEG, Surroundings, surroundings
 from ingest.tasks import Run
 from storage.eof_basis import EofBasis, RankScore
+from storage.errors import TidenetError
 from storage.months import calendar_months
 
 RANKS = (1, 2, 3, 5, 8, 12, 16, 20, 25, 30, 40)
+"""Numbers of modes that are tried."""
 # Cells that may count as one observation, in cells of the thinned grid.
 _FOOTPRINTS = (1.0, 4.0, 16.0, 64.0)
 _MOST_CELLS = 6_000
@@ -42,8 +44,14 @@ _CONVERGED = 1e-2
 # Part of the ocean that a patch hides, and its width in degrees or cells, whichever is more.
 _PARTS = (0.1, 0.6)
 _SCALE_DEG, _SCALE_CELLS = (0.7, 2.5), (1.5, 4.0)
+# A month is tried only if this part of the ocean is left to fill the patch from.
+_LEAST_LEFT = 0.05
 # Directions in which the surroundings vary too little to be told apart are left alone.
 _RIDGE = 1e-6
+
+
+class TooFewMonthsError(TidenetError):
+    """A record is too short, or too empty, for an EOF basis."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,9 @@ def thinning(n_cells: int) -> int:
     return max(1, int(np.ceil(np.sqrt(n_cells / _MOST_CELLS))))
 
 
-def choose_rank(sample: ArrayReader, ocean: np.ndarray, most: int, run: Run) -> Choice:
+def choose_rank(
+    sample: ArrayReader, ocean: np.ndarray, candidates: Sequence[int], run: Run
+) -> Choice:
     """Cross-validate the number of modes and everything that goes with it.
 
     Parameters
@@ -117,15 +127,19 @@ def choose_rank(sample: ArrayReader, ocean: np.ndarray, most: int, run: Run) -> 
         The record on a thinned grid.
     ocean
         Boolean (lat, lon), its mask.
-    most
-        No more modes than this.
+    candidates
+        Numbers of modes, ascending; the months that a fold learns from must support them.
     run
         Runs the folds.
+
+    Raises
+    ------
+    TooFewMonthsError
+        If too little was observed to withhold anything.
     """
     folds = _folds(sample, ocean)
     fewest = min(len(fold.learned) for fold in folds)
-    ranks = [rank for rank in RANKS if rank <= most and rank <= free_months(fewest) * 3 // 4]
-    ranks = ranks or [1]
+    ranks = [rank for rank in candidates if rank <= free_months(fewest) * 3 // 4] or [1]
     parts = run("choosing the rank", _fold_sums, [(fold, ranks) for fold in folds])
     sums = _joined(parts)
     best, footprints, gains, scores = _best(sums, ranks)
@@ -152,8 +166,8 @@ def choose_rank(sample: ArrayReader, ocean: np.ndarray, most: int, run: Run) -> 
 
 def _folds(sample: ArrayReader, ocean: np.ndarray) -> list[_Fold]:
     """Return blocks of consecutive months, with patches that follow from the data alone."""
-    seen = np.where(sample.observed, sample.fco2, np.float32(np.nan))
-    digest = hashlib.sha256(np.ascontiguousarray(seen).tobytes()).digest()
+    values = np.where(sample.observed, sample.fco2, np.float32(np.nan))
+    digest = hashlib.sha256(values.tobytes()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
     n_months = len(sample.months)
     blocks = np.array_split(np.arange(n_months), min(_FOLDS, n_months // 12))
@@ -161,9 +175,19 @@ def _folds(sample: ArrayReader, ocean: np.ndarray) -> list[_Fold]:
     for block in blocks:
         step = -(-len(block) // _MOST_MONTHS_IN_FOLD)
         tested = block[::step]
-        hidden = np.stack([_patch(sample, ocean, rng) for _ in tested]) & sample.observed[tested]
+        seen = sample.observed[tested] & ocean
+        hidden = np.stack([_patch(sample, ocean, rng) for _ in tested]) & seen
+        left = (seen & ~hidden).sum(axis=(1, 2)) >= _LEAST_LEFT * ocean.sum()
+        usable = left & hidden.any(axis=(1, 2))
         learned = np.setdiff1d(np.arange(n_months), block)
-        folds.append(_Fold(sample, ocean, learned, tested, hidden))
+        if usable.any():
+            folds.append(_Fold(sample, ocean, learned, tested[usable], hidden[usable]))
+    if not folds:
+        raise TooFewMonthsError(
+            "Too little of the record was observed for an EOF basis.",
+            found=f"no month in which {_LEAST_LEFT:.0%} of the ocean are left beside a patch",
+            remedy="Go on without one: gaps are filled all the same.",
+        )
     return folds
 
 

@@ -139,7 +139,8 @@ class _Look:
             on_grid = self._coordinates(reading)
             for quantity, declared in self.specification.quantities.items():
                 look_at_quantity(reading, quantity, declared, self.points, on_grid=on_grid)
-            if FLUX in self.specification.quantities:
+            # A mask on another grid says nothing that the coordinates did not say.
+            if FLUX in self.specification.quantities and on_grid:
                 self._mask(reading)
             return found
         return None

@@ -4,10 +4,12 @@ These functions run in the process of their own that `ingest.isolated` starts: o
 libraries were seen to run without end, and nothing that they do then reaches the caller.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,18 +67,15 @@ def open_hdf5(path: Path, stack: ExitStack) -> tuple[list[StoredVariable], dict[
         Whatever the library raises on damaged bytes.
     """
     import h5netcdf
-    import h5py  # type: ignore[import-untyped]
+    import h5py
 
     hdf5 = stack.enter_context(h5py.File(path, "r"))
     _refuse_what_no_product_has(hdf5)
     # Plain HDF5 has no dimensions by name; each axis gets one of its own.
     options = {"phony_dims": "access", "decode_vlen_strings": True}
     file = stack.enter_context(h5netcdf.File(hdf5, "r", **options))
-    variables: list[StoredVariable] = []
-    for number, (group, prefix) in enumerate(_groups(file, "")):
-        # Links may lead into a group again and again.
-        if number + len(variables) > MOST_OBJECTS:
-            raise ClaimsTooMuchError(f"more than {MOST_OBJECTS} groups and variables")
+    variables = []
+    for group, prefix in _groups(file, hdf5, "", set()):
         for name, variable in group.variables.items():
             stored = hdf5[prefix + name]
             variables.append(
@@ -86,7 +85,7 @@ def open_hdf5(path: Path, stack: ExitStack) -> tuple[list[StoredVariable], dict[
                     shape=tuple(int(length) for length in variable.shape),
                     dtype=_dtype(variable),
                     attributes=_attributes(variable.attrs, stored.attrs),
-                    values=variable.__getitem__,
+                    values=partial(_whole_values, variable, stored),
                 )
             )
     return variables, _attributes(file.attrs, hdf5.attrs)
@@ -121,10 +120,14 @@ def _refuse_what_no_product_has(hdf5: Any) -> None:
     """Look at every object of an HDF5 file before anything follows its links or reads its data."""
     import h5py
 
-    seen = set()
+    seen: set[int] = set()
     waiting = [hdf5]
+    links = 0
     while waiting:
         group = waiting.pop()
+        links += len(group)
+        if links > MOST_OBJECTS:
+            raise ClaimsTooMuchError(f"more than {MOST_OBJECTS} groups and variables")
         for name in group:
             link = group.get(name, getlink=True)
             if isinstance(link, h5py.SoftLink):
@@ -133,16 +136,35 @@ def _refuse_what_no_product_has(hdf5: Any) -> None:
             if not isinstance(link, h5py.HardLink):
                 raise PointsElsewhereError(f"{name} is a link into another file")
             found = group[name]
-            address = h5py.h5o.get_info(found.id).addr
-            if address in seen:
-                continue
-            seen.add(address)
-            if len(seen) > MOST_OBJECTS:
-                raise ClaimsTooMuchError(f"more than {MOST_OBJECTS} groups and variables")
-            if isinstance(found, h5py.Group):
+            if _is_new(found, seen) and isinstance(found, h5py.Group):
                 waiting.append(found)
             elif isinstance(found, h5py.Dataset):
                 _refuse_dataset(found)
+
+
+def _whole_values(variable: Any, stored: Any, index: Any) -> np.ndarray:
+    """Return values of an HDF5 variable, if every piece that they lie in is there.
+
+    HDF5 gives fill values for a piece that its index does not have, be it lost or never written.
+    """
+    if stored.chunks:
+        where = index if isinstance(index, tuple) else (slice(None),) * len(stored.shape)
+        sized = zip(where, stored.shape, stored.chunks, strict=True)
+        first = [range(0, n, c) if isinstance(i, slice) else (i // c * c,) for i, n, c in sized]
+        for place in itertools.product(*first):
+            # Raises where there is no such piece; asking for its address finds it all the same.
+            stored.id.read_direct_chunk(place)
+    return variable[index]
+
+
+def _is_new(found: Any, seen: set[int]) -> bool:
+    """Return whether an object of an HDF5 file was not seen yet; links may lead to it again."""
+    import h5py
+
+    address = h5py.h5o.get_info(found.id).addr
+    new = address not in seen
+    seen.add(address)
+    return new
 
 
 def _refuse_dataset(dataset: Any) -> None:
@@ -153,11 +175,14 @@ def _refuse_dataset(dataset: Any) -> None:
         raise ClaimsTooMuchError(f"{dataset.name} is stored in pieces of {chunk} bytes")
 
 
-def _groups(group: Any, prefix: str, depth: int = 0) -> Iterator[tuple[Any, str]]:
+def _groups(group: Any, hdf5: Any, prefix: str, seen: set[int]) -> Iterator[tuple[Any, str]]:
+    """Return a group and those in it, each once and with its path, to a reasonable depth."""
     yield group, prefix
-    if depth < _DEEPEST_GROUP:
-        for name, child in group.groups.items():
-            yield from _groups(child, f"{prefix}{name}/", depth + 1)
+    if prefix.count("/") < _DEEPEST_GROUP:
+        for name in group.groups:
+            inner = f"{prefix}{name}/"
+            if _is_new(hdf5[inner], seen):
+                yield from _groups(group.groups[name], hdf5, inner, seen)
 
 
 def _dtype(variable: Any) -> np.dtype:

@@ -378,6 +378,13 @@ def month_and_step(
     assert wanted is not None
     refuse_future(wanted, now)
     if specification.holds == "climatology":
+        if not specification.may_hold(file_name, wanted):
+            raise MissingMonthError(
+                "The file is of another calendar month.",
+                found=file_name,
+                expected=specification.file_name(wanted),
+                remedy="Take the file of the calendar month.",
+            )
         return wanted, calendar_month(wanted) - 1
     held = several_months(container, specification)
     positions = [position for position, value in enumerate(held) if value == wanted]

@@ -81,7 +81,7 @@ class Variable(_Section):
     uncertainty: float | None = Field(
         None, gt=0, description="standard deviation where the file has none, in canonical units"
     )
-    flags: Flags | None = None
+    flags: Flags | None = Field(None, description="the quality variable, where there is one")
 
 
 class Band(_Section):
@@ -96,8 +96,12 @@ class TableLayout(_Section):
 
     quantity: str = Field(description="what it holds")
     units: str = Field(description="its units")
-    bands: tuple[Band, ...] = Field(min_length=1)
-    uncertainty_column: int | str | None = None
+    bands: tuple[Band, ...] = Field(
+        min_length=1, description="columns of its values, by latitude where there are several"
+    )
+    uncertainty_column: int | str | None = Field(
+        None, description="column of the standard deviation, in the same units"
+    )
     year: int | str | None = Field(None, description="column of the year")
     month: int | str | None = Field(None, description="column of the month, 1 to 12")
     date: int | str | None = Field(None, description="column that begins with YYYY-MM")
@@ -105,7 +109,9 @@ class TableLayout(_Section):
     delimiter: str | None = Field(",", description="None: white space")
     comment: str = Field("#", description="lines that begin with it are skipped")
     header: bool = Field(True, description="whether the first line names the columns")
-    uncertainty: float | None = Field(None, gt=0)
+    uncertainty: float | None = Field(
+        None, gt=0, description="standard deviation where no column has it, in canonical units"
+    )
 
     @model_validator(mode="after")
     def _says_when(self) -> "TableLayout":
@@ -146,20 +152,26 @@ class Limits(_Section):
 class _Product(_Section):
     """What every product says."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    title: str
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z0-9][a-z0-9-]*$",
+            description="what commands call it; left out, it is the YAML file's name",
+        ),
+    ]
+    title: str = Field(description="what it is, for people")
     grid: str | GridDeclaration = Field(description="name of a declared grid, or a grid")
     record_grid: str | GridDeclaration | None = Field(
         None, description="grid of the record that it extends, if another: months are regridded"
     )
-    mask: Mask = Mask()
-    limits: Limits = Limits()
+    mask: Mask = Field(Mask(), description="where the record's ocean mask comes from")
+    limits: Limits = Field(Limits(), description="what a month of its flux may look like")
     latency_days: int | None = Field(
         None, ge=0, description="days after a month's end by which it is there; None: no promise"
     )
     start: str | None = Field(None, description="first month of the record (YYYY-MM)")
-    licence: str = ""
-    citation: str = ""
+    licence: str = Field("", description="under which terms it is used")
+    citation: str = Field("", description="whom to name")
 
     @field_validator("grid", "record_grid")
     @classmethod
@@ -187,7 +199,7 @@ class _Product(_Section):
 class ProductSpecification(_Product):
     """A product that is delivered as files: a flux, or drivers that a flux is computed from."""
 
-    source: SourceSection = LandingSource()
+    source: SourceSection = Field(LandingSource(), description="where its files come from")
     file_pattern: str = Field(
         description="file name with {year} and {month} (or {doy}), and * for what varies"
     )
@@ -208,9 +220,15 @@ class ProductSpecification(_Product):
         "both", description="what says the month; with both, they must agree"
     )
     fixed_month: str | None = Field(None, description="the month, with time: fixed (YYYY-MM)")
-    time_names: tuple[str, ...] = ("time",)
-    latitude: tuple[str, ...] = ("lat", "latitude", "y")
-    longitude: tuple[str, ...] = ("lon", "longitude", "x")
+    time_names: tuple[str, ...] = Field(
+        ("time",), description="names of the time variable, tried in this order"
+    )
+    latitude: tuple[str, ...] = Field(
+        ("lat", "latitude", "y"), description="names of the latitudes, tried in this order"
+    )
+    longitude: tuple[str, ...] = Field(
+        ("lon", "longitude", "x"), description="names of the longitudes, tried in this order"
+    )
     rows: Literal["north-first", "south-first"] | None = Field(
         None,
         description="order of the rows in a file without coordinates, whose bounds are the grid's",
@@ -300,7 +318,7 @@ class DerivedProduct(_Product):
     drivers: dict[str, str] = Field(
         min_length=1, description="the product that delivers each quantity, by quantity"
     )
-    flux: FluxOptions = FluxOptions()
+    flux: FluxOptions = Field(FluxOptions(), description="how the flux is computed")
     uncertainty: float = Field(
         3.0, gt=0, description="standard deviation of a cell without one, mmol m-2 d-1"
     )

@@ -24,6 +24,7 @@ Run = Callable[[str, Callable[..., Any], Sequence[tuple[Any, ...]]], list[Any]]
 # More tasks at once on one machine would need more memory, not less time.
 _MOST_THREADS = 4
 _CONNECT_S = 30
+_LOCAL = ("", "threads", "synchronous")
 
 
 class ClusterUnavailableError(TidenetError):
@@ -50,7 +51,7 @@ def task_runner(scheduler: str, progress: Progress) -> Iterator[Run]:
     ----------
     scheduler
         Address of a Dask scheduler (``tcp://host:8786``); ``synchronous`` for one task after the
-        other; empty for threads of this process.
+        other; ``threads`` or nothing for threads of this process.
     progress
         Called after each task.
 
@@ -59,7 +60,7 @@ def task_runner(scheduler: str, progress: Progress) -> Iterator[Run]:
     ClusterUnavailableError
         If the scheduler does not answer.
     """
-    if "://" not in scheduler:
+    if scheduler in _LOCAL:
         with one_thread():
             yield _local_runner(scheduler or "threads", progress)
         return

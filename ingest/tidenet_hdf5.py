@@ -83,7 +83,7 @@ def write_tidenet_hdf5(
 def _write_year(
     target: Path, months: Iterable[tuple[Month, np.ndarray]], grid: Grid, ocean: np.ndarray
 ) -> None:
-    import h5py  # type: ignore[import-untyped]
+    import h5py
 
     # The research code takes every *.h5 of the folder: the temporary name must not be one.
     part = target.with_name(f".{target.name}.{os.getpid()}.part")

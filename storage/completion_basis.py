@@ -26,7 +26,7 @@ from storage.month_checks import rounded
 from storage.months import Month, month
 from storage.record_errors import ConcurrentWriteError, RecordMismatchError, RecordNotFoundError
 from storage.record_months import array_of, values_of
-from storage.record_template import FLUX_UNITS, RecordTemplate, months_of
+from storage.record_template import FLUX_UNITS, RecordTemplate
 
 BRANCH = "completion-basis"
 BASIS_FORMAT = "carbon-ecs-completion-basis/1"
@@ -35,8 +35,6 @@ _PATTERN_BITS = 12
 _VARIANCE_BITS = 7
 _COMPRESSOR = BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle")
 _TRIES = 5
-# Months that are read in one call, so that the time limit of a call does not grow with the record.
-_MONTHS_PER_CALL = 12
 
 
 class DamagedBasisError(TidenetError):
@@ -171,62 +169,6 @@ def at_stored_precision(basis: EofBasis) -> EofBasis:
         residual_variance=rounded(basis.residual_variance, _VARIANCE_BITS),
         variances=rounded(basis.variances.astype(np.float32), _PATTERN_BITS).astype(np.float64),
     )
-
-
-@dataclass(frozen=True)
-class RecordReader:
-    """Reads rows of the record's months; small, so that it can travel to a worker of a cluster.
-
-    Parameters
-    ----------
-    url
-        The record.
-    snapshot_id
-        The data version to read.
-    patience
-        How long to wait for it.
-    grid
-        Its grid.
-    first_month, last_month
-        Span to read, both included.
-    """
-
-    url: str
-    snapshot_id: str
-    patience: Patience
-    grid: Grid
-    first_month: Month
-    last_month: Month
-
-    @property
-    def months(self) -> np.ndarray:
-        """The months, datetime64[M] (time,)."""
-        return np.arange(self.first_month, self.last_month + 1)
-
-    def read(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Return rows of all months.
-
-        Returns
-        -------
-        tuple
-            The flux, float32 (time, row, lon), mmol m-2 d-1, and where it was observed.
-        """
-        from storage.flux_month import Quality
-
-        repository = Repository.open(Location.parse(self.url), self.patience)
-        group = repository.group(self.snapshot_id)
-        stored = repository.read(lambda: months_of(values_of(group, "time")))
-        start = int((self.first_month - stored[0]).astype(int))
-        shape = (len(self.months), len(range(*rows.indices(self.grid.n_lat))), self.grid.n_lon)
-        values, observed = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=bool)
-        for at in range(0, shape[0], _MONTHS_PER_CALL):
-            some = slice(at, min(at + _MONTHS_PER_CALL, shape[0]))
-            here = (slice(start + some.start, start + some.stop), rows)
-            values[some], quality = repository.read(
-                lambda here=here: tuple(array_of(group, n)[here] for n in ("fco2", "quality"))  # type: ignore[misc]
-            )
-            observed[some] = quality == Quality.OBSERVED
-        return values, observed
 
 
 # --- writing --------------------------------------------------------------------------------------

@@ -63,7 +63,8 @@ def refresh_basis(
         If the Dask scheduler does not answer.
     """
     from ingest.eof import fit_basis
-    from storage.completion_basis import RecordReader, save_basis
+    from storage.completion_basis import save_basis
+    from storage.record_reader import RecordReader
 
     record = workspace.record()
     settings = workspace.settings

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 OTHER_COLOURS = "viridis"
 _LOGARITHMIC = "chlorophyll"
 _LONGEST_SIDE = 9.0
+_MOST_CELLS = 2000
 _UNITS = {
     "mmol m-2 d-1": "mmol m$^{-2}$ d$^{-1}$",
     "uatm": "µatm",
@@ -46,7 +47,6 @@ def product_map(
         Where it comes from, for the footnote.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogFormatter
 
     field, grid, known = month.fields[quantity], month.grid, QUANTITIES[quantity]
     rows, columns = _window(field.values)
@@ -59,15 +59,20 @@ def product_map(
     figure = Figure(figsize=(max(width, 4.5) + 0.8, height + 1.9), layout="constrained")
     axis = figure.subplots()
     axis.set_facecolor(LAND_COLOUR)
+    shown, factor = _coarse(field.values[rows, columns])
+    # The last blocks may reach beyond the window.
+    top, right = (
+        start + n * factor * grid.step for start, n in zip((south, west), shown.shape, strict=True)
+    )
     image = axis.imshow(
-        field.values[rows, columns],
+        shown,
         origin="lower",
-        extent=(west, east, south, north),
+        extent=(west, right, south, top),
         cmap=FLUX_COLOURS if quantity == FLUX else OTHER_COLOURS,
-        norm=_norm(field.values, quantity),
+        norm=_norm(shown, quantity),
         interpolation="nearest",
     )
-    axis.set_aspect(stretch)
+    axis.set(xlim=(west, east), ylim=(south, north), aspect=stretch)
     axis.set_xlabel("Longitude (°E)", fontsize=9)
     axis.set_ylabel("Latitude (°N)", fontsize=9)
     axis.tick_params(labelsize=8)
@@ -76,8 +81,9 @@ def product_map(
     bar.set_label(_label(known), fontsize=9)
     bar.ax.tick_params(labelsize=8)
     if quantity == _LOGARITHMIC:
-        bar.ax.xaxis.set_major_formatter(LogFormatter())
-        bar.ax.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+        ticks = np.geomspace(image.norm.vmin or 1, image.norm.vmax or 1, 6).tolist()
+        bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
+        bar.minorticks_off()
     words = _words(field.values, grid, rows, columns)
     figure.supxlabel(f"{words}  {field.variable} in {source}", fontsize=8, color="0.35")
     return figure
@@ -94,6 +100,23 @@ def _window(values: np.ndarray) -> tuple[slice, slice]:
         window.append(slice(max(filled[0] - margin, 0), min(filled[-1] + margin + 1, size)))
     share = np.prod([w.stop - w.start for w in window]) / values.size
     return (window[0], window[1]) if share < 0.2 else whole
+
+
+def _coarse(values: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return means of blocks of cells where a picture cannot show them all, and their side."""
+    factor = -(-max(values.shape) // _MOST_CELLS)
+    if factor == 1:
+        return values, 1
+    n_rows, n_columns = (-(-size // factor) for size in values.shape)
+    padding = [
+        (0, n * factor - size) for n, size in zip((n_rows, n_columns), values.shape, strict=True)
+    ]
+    padded = np.pad(values, padding, constant_values=np.nan)
+    blocks = padded.reshape(n_rows, factor, n_columns, factor)
+    known = np.isfinite(blocks)
+    count = known.sum(axis=(1, 3))
+    total = np.where(known, blocks, 0.0).sum(axis=(1, 3))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan), factor
 
 
 def _norm(values: np.ndarray, quantity: str) -> "Normalize":

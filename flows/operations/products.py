@@ -267,7 +267,7 @@ def export_to_hdf5(
 def _fields(
     record: "CarbonEcs", months: list[Month], progress: Progress
 ) -> Iterator[tuple[Month, np.ndarray]]:
-    for done, month in enumerate(months):
-        progress(done, len(months), str(month))
-        yield month, record.read_month(month).fco2
+    for done, wanted in enumerate(months):
+        progress(done, len(months), str(wanted))
+        yield wanted, record.read_month(wanted).fco2
     progress(len(months), len(months), "")

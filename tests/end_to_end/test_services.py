@@ -28,7 +28,14 @@ pytestmark = pytest.mark.xdist_group("prefect")
 
 ROOT = Path(__file__).parents[2]
 POOL = "tidenet"
-FLOWS = ("backfill", "forecast", "ingest-monthly", "retrain", "verify")
+FLOWS = (
+    "backfill",
+    "forecast",
+    "ingest-monthly",
+    "refresh-completion-basis",
+    "retrain",
+    "verify",
+)
 FIRST, LAST = "2010-01", "2014-12"
 TRAIN_UNTIL = "2013-12"
 HINDCASTS = ("2014-08", LAST)

@@ -77,7 +77,7 @@ def test_a_cluster_computes_the_same_by_setting_alone(
 
 
 def test_what_travels_to_a_worker_is_small(filled: World) -> None:
-    from storage.completion_basis import RecordReader
+    from storage.record_reader import RecordReader
 
     record = filled.workspace.record()
     reader = RecordReader(

@@ -12,7 +12,7 @@ from storage.months import month
 NEW = "2015-07"
 COMMANDS = (
     *("ingest", "train", "forecast", "verify", "backfill", "status"),
-    *("skill", "picture", "sql", "migrate", "demo"),
+    *("skill", "picture", "sql", "migrate", "demo", "products", "handover", "refresh-basis"),
 )
 
 

@@ -137,3 +137,19 @@ def test_a_driver_in_wrong_units_is_refused(workspace: Workspace) -> None:
     done = ingest(workspace)
     assert outcomes(done)[-1] == "quarantined"
     assert "sst_201003.nc: Values of sst_clim are impossible" in done[-1].message
+
+
+def test_global_files_as_published_become_the_regional_flux(
+    tmp_path: Path, shared_data: Path
+) -> None:
+    settings = Settings(
+        home=tmp_path, landing=str(shared_data / "formats"), product="flux-from-oceanflux"
+    )
+    workspace = Workspace(settings, now=lambda: NOW)
+    assert outcomes(ingest(workspace)) == ["committed"]
+    held = workspace.record().read_month(YEAR[0])
+    with xr.open_dataset(shared_data / "fco2_1deg" / "ECS_FCO2_monthly_1deg_201001.nc") as dataset:
+        derived = dataset["fco2"].values[0]
+    both = (held.quality == 1) & np.isfinite(derived)
+    assert both.sum() > 1000
+    np.testing.assert_allclose(held.fco2[both], derived[both], atol=0.05, rtol=0.01)

@@ -155,7 +155,7 @@ def test_a_change_of_product_puts_no_step_into_the_record(region: str, noise_cel
 
 
 def test_real_months_distorted_from_2014_on_join_without_a_step(shared_data: Path) -> None:
-    import h5py  # type: ignore[import-untyped]
+    import h5py
 
     grid, seam = grid_named("east-asia-1deg"), month("2017-01")
     months = month_range(month("2010-01"), month("2019-12"))

@@ -12,7 +12,6 @@ from storage.carbon_ecs import CarbonEcs, RecordMismatchError, RecordNotFoundErr
 from storage.completion_basis import (
     BRANCH,
     DamagedBasisError,
-    RecordReader,
     at_stored_precision,
     list_bases,
     load_basis,
@@ -22,6 +21,7 @@ from storage.eof_basis import EofBasis, RankScore
 from storage.flux_month import Quality
 from storage.icechunk_repository import Repository
 from storage.locations import Location, Patience
+from storage.record_reader import RecordReader
 
 PATIENCE = Patience(timeout_s=20, attempts=2)
 
@@ -90,6 +90,7 @@ def test_the_record_does_not_move(record: CarbonEcs) -> None:
 def test_a_basis_begins_without_the_record(record: CarbonEcs) -> None:
     basis_id = save_basis(record.url, made_basis(), PATIENCE)
     repository = Repository.open(Location.parse(record.url), PATIENCE)
+    assert len(list(repository.history(basis_id))) == 2
     stored = dict(repository.group(basis_id).arrays())
     assert "fco2" not in stored
     assert stored["pattern"].shape == (3, *TINY.shape)
