@@ -63,6 +63,11 @@ class Process:
         self._in_step = True
 
     @property
+    def number(self) -> int:
+        """Its number on this machine."""
+        return self._process.pid
+
+    @property
     def usable(self) -> bool:
         """Whether it runs and waits for a question."""
         return self._in_step and self._process.poll() is None

@@ -5,6 +5,7 @@ the file and the specification say, and refused with a named error where the two
 """
 
 import datetime as dt
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ingest.container import LARGEST_AXIS, Container, RawVariable, opened
+from ingest.container import LARGEST_AXIS, LARGEST_CELLS, Container, RawVariable, opened
 from ingest.decoding import decoded, kept_by, refuse_impossible, refuse_negative
 from ingest.errors import (
     EmptyMonthError,
@@ -275,8 +276,8 @@ class Reading:
         """Return a variable's map of the month, decoded, on the product's grid."""
         sizes = dict(zip(variable.dims, variable.shape, strict=True))
         shape = tuple(sizes[dim] for dim in self._axes(variable))
-        if shape != self.specification.target_grid.shape:
-            # Refused before the values are read: the file may claim to hold any number of them.
+        if shape != self.specification.target_grid.shape and math.prod(shape) <= LARGEST_CELLS:
+            # Refused, with what its grid is, before millions of values are read.
             self._on_grid(np.broadcast_to(np.nan, shape), variable)
         raw = self.raw_plane(variable)
         fills = self.specification.fill_values

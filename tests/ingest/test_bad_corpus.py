@@ -1,12 +1,42 @@
 """Every file of the corpus ends as the truth or as a refusal by name; nothing ends otherwise."""
 
 import os
+import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
-from services.bad_containers import BYTES, HDF5, NETCDF3
-from services.bad_files import AXES, DECODED, TIMES, UNITS, Case, attributes, outcome_of, stored
+from services.bad_containers import (
+    BYTES,
+    NETCDF3,
+    checksummed,
+    damaged,
+    damaged_at_random,
+    endless,
+)
+from services.bad_files import (
+    AXES,
+    BY_CHECKS,
+    DECODED,
+    GRID,
+    NOW,
+    SPEC,
+    TIMES,
+    TRUTH,
+    UNITS,
+    Case,
+    attributes,
+    outcome_of,
+    stored,
+)
+from services.bad_hdf5 import HDF5
 from services.product_files import NAME
+
+from ingest.catalogue import load_files_product
+from ingest.container import opened
+from ingest.errors import RefusedFileError, UnreadableFileError
+from ingest.isolated import IsolatedError, lent
+from ingest.reader import months_in
 
 CASES: dict[str, Case] = {
     **{f"values: {name}": case for name, case in DECODED.items()},
@@ -30,3 +60,77 @@ def test_a_file_ends_as_the_truth_or_as_the_refusal_that_fits_it(name: str, tmp_
     path = tmp_path / NAME
     case.write(path, case.specification.target_grid)
     assert outcome_of(path, case.specification) == case.outcome
+
+
+def test_every_kind_of_end_is_in_the_corpus() -> None:
+    outcomes = {case.outcome for case in CASES.values()}
+    assert {TRUTH, BY_CHECKS} < outcomes
+    assert len(outcomes) > 10
+    assert len(CASES) > 150
+
+
+def test_damage_at_random_never_gives_a_wrong_month(tmp_path: Path) -> None:
+    """Flipped bytes and lost ends of a file with checksums.
+
+    Checksums cover the values; what describes them has none in files of today, and is read.
+    """
+    whole = checksummed(tmp_path / "whole.nc", GRID).read_bytes()
+    path = tmp_path / NAME
+    ends = {}
+    for seed in range(240):
+        path.write_bytes(damaged_at_random(whole, seed))
+        ends[seed] = outcome_of(path, SPEC)
+    good = {TRUTH, BY_CHECKS}
+    refusals = {e for e in ends.values() if isinstance(e, type) and issubclass(e, RefusedFileError)}
+    assert {seed: end for seed, end in ends.items() if end not in good | refusals} == {}
+    assert UnreadableFileError in refusals
+    assert TRUTH in ends.values()
+
+
+def test_a_file_that_the_library_reads_for_ever_is_given_up(tmp_path: Path) -> None:
+    damaged(endless)(tmp_path / NAME, GRID)
+    with (
+        pytest.raises(UnreadableFileError, match="does not come to an end"),
+        opened(tmp_path / NAME, cpu_seconds=1),
+    ):
+        pass
+    assert outcome_of(checksummed(tmp_path / NAME, GRID), SPEC) == TRUTH
+
+
+def test_a_reading_process_that_was_ended_in_the_meantime_is_replaced(tmp_path: Path) -> None:
+    path = checksummed(tmp_path / NAME, GRID)
+    with lent() as process:
+        pass
+    process.end()
+    assert outcome_of(path, SPEC) == TRUTH
+
+
+def test_a_reading_process_that_ends_while_it_reads_refuses_the_file(tmp_path: Path) -> None:
+    path = checksummed(tmp_path / NAME, GRID)
+    with lent() as process:
+        process.open(path, "hdf5", cpu_seconds=10)
+        os.kill(process.number, signal.SIGKILL)
+        with pytest.raises(IsolatedError, match="ended with status -9") as refusal:
+            process.values(0, None)
+    assert refusal.value.kind == "damaged"
+    assert not process.usable
+    assert outcome_of(path, SPEC) == TRUTH
+
+
+def test_two_files_are_open_at_once(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.nc", tmp_path / "second.nc"
+    checksummed(first, GRID)
+    stored(lambda dataset: dataset.isel(lat=slice(4)))(second, GRID)
+    with opened(first) as one, opened(second) as other:
+        assert one.variables["lat"].values().size == GRID.n_lat
+        assert other.variables["lat"].values().size == 4
+        assert np.isfinite(one.variables["fco2"].values()).all()
+
+
+@pytest.mark.parametrize("case", ["a folder", "a link to nowhere", "a pipe", "gzip"])
+def test_what_is_no_text_file_is_refused_as_a_table(case: str, tmp_path: Path) -> None:
+    table = load_files_product("noaa-global-co2")
+    path = tmp_path / table.file_pattern
+    BYTES[case].write(path, GRID)
+    with pytest.raises(UnreadableFileError):
+        months_in(path, table, file_name=path.name, now=NOW)
