@@ -37,7 +37,7 @@ mask:
 
 def write_files(folder: Path, grid_name: str, n_months: int) -> None:
     """Write the product files and their specification."""
-    from ingest.synthetic_files import write_months
+    from ingest.synthetic.files import write_months
 
     (folder / "products").mkdir(parents=True)
     (folder / "products" / "bench.yaml").write_text(PRODUCT_YAML.format(grid=grid_name))

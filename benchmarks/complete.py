@@ -68,8 +68,8 @@ class RealMonths:
 
     def fit(self, until: Month = FIT_UNTIL) -> EofBasis:
         """Fit a basis on the months up to one."""
-        from ingest.eof import fit_basis
-        from ingest.eof_fit import ArrayReader
+        from ingest.completion.fit import fit_basis
+        from ingest.completion.modes import ArrayReader
 
         n = int((self.months <= until).sum())
         observed = np.broadcast_to(self.ocean, (n, *self.ocean.shape))
@@ -104,8 +104,8 @@ def compare(
 
     Interpolation in time is given both neighbouring months, whole. All ways see the same values.
     """
-    from ingest.cloud_shapes import cloud_shape
-    from ingest.complete import complete_month
+    from ingest.completion.cloud_shapes import cloud_shape
+    from ingest.completion.complete import complete_month
     from ingest.reader import ProductMonth
 
     rng = np.random.default_rng([at, cloud])
@@ -199,7 +199,7 @@ def synthetic_months(grid: Grid, n_months: int) -> Iterator[tuple[Month, np.ndar
     """
     from scipy.ndimage import distance_transform_edt, map_coordinates
 
-    from ingest.synthetic import SyntheticSea
+    from ingest.synthetic.sea import SyntheticSea
 
     coarse = Grid(
         "coarse", grid.south, grid.west, grid.step * 10, grid.n_lat // 10, grid.n_lon // 10
@@ -223,9 +223,9 @@ def synthetic_months(grid: Grid, n_months: int) -> Iterator[tuple[Month, np.ndar
 
 def write_record(folder: Path, grid: Grid, n_months: int) -> None:
     """Write a record, and the product file of the month after it with 30 % gaps."""
-    from ingest.cloud_shapes import cloud_shape
-    from ingest.synthetic import SyntheticMonth, SyntheticSea
-    from ingest.synthetic_files import as_dataset, file_name
+    from ingest.completion.cloud_shapes import cloud_shape
+    from ingest.synthetic.files import as_dataset, file_name
+    from ingest.synthetic.sea import SyntheticMonth, SyntheticSea
     from storage.carbon_ecs import CarbonEcs
     from storage.record_template import RecordTemplate
 
@@ -272,7 +272,7 @@ def case_refresh(folder: Path) -> dict[str, Any]:
 
 def case_refresh_many(folder: Path) -> dict[str, Any]:
     """Fit and save a basis of as many modes as are ever chosen."""
-    from ingest.eof import RANKS, fit_basis
+    from ingest.completion.fit import RANKS, fit_basis
     from storage.completion_basis import save_basis
     from storage.record_reader import RecordReader
 
@@ -304,7 +304,7 @@ def case_complete(folder: Path) -> dict[str, Any]:
     import xarray as xr
 
     from flows.operations.basis import BasisShelf
-    from ingest.complete import complete_month
+    from ingest.completion.complete import complete_month
     from ingest.reader import ProductMonth
 
     workspace = _workspace(folder)

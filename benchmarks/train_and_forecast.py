@@ -12,7 +12,7 @@ import numpy as np
 
 def main() -> None:
     started = time.monotonic()
-    from ingest.synthetic import SyntheticSea
+    from ingest.synthetic.sea import SyntheticSea
     from storage.grid import grid_named
     from storage.months import month
     from tidenet.configuration import TideNetConfig

@@ -107,7 +107,7 @@ def _step(number: str, title: str) -> None:
 
 
 def _write_files(provider: Path) -> None:
-    from ingest.synthetic_files import write_months
+    from ingest.synthetic.files import write_months
 
     with progress_bar("files") as progress:
         write_months(
@@ -120,7 +120,7 @@ def _write_files(provider: Path) -> None:
 
 
 def _file_name(wanted: Month) -> str:
-    from ingest.synthetic_files import file_name
+    from ingest.synthetic.files import file_name
 
     return file_name(wanted)
 

@@ -11,17 +11,19 @@ from flows.screen import CONSOLE, say
 
 if TYPE_CHECKING:
     from flows.operations.products import Checked
-    from ingest.inspection import Inspection
+    from ingest.inspection.inspect import Inspection
     from ingest.specification import Product
 
 _STYLES = {"fits": "green", "does not fit": "bold red", "note": "dim"}
 
 
 def print_products(products: "Sequence[Product]") -> None:
-    """Print one line a product."""
+    """Print one line a product, and what the computed ones are computed from."""
+    from ingest.specification import DerivedProduct
+
     table = Table(
         Column("product", no_wrap=True),
-        *_columns("delivers", "grid", "a file holds", "stage", "latency"),
+        *_columns("delivers", "grid", "file of", "stage", "latency"),
         header_style="bold",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -29,6 +31,10 @@ def print_products(products: "Sequence[Product]") -> None:
     for product in products:
         table.add_row(*(escape(cell) for cell in _cells(product)))
     CONSOLE.print(table)
+    for product in products:
+        if isinstance(product, DerivedProduct):
+            drivers = ", ".join(sorted(set(product.drivers.values())))
+            say(f"{product.name} is computed from {drivers}.")
 
 
 def _columns(*names: str) -> list[Column]:
@@ -40,13 +46,12 @@ def _cells(product: "Product") -> tuple[str, ...]:
     from ingest.specification import DerivedProduct
 
     grid = product.target_grid
-    size = f"{grid.n_lat}x{grid.n_lon}, {grid.step:.3g}°"
+    size = f"{grid.n_lat}x{grid.n_lon}\n{grid.step:.3g}°"
     latency = "" if product.latency_days is None else f"{product.latency_days} d"
     if isinstance(product, DerivedProduct):
-        drivers = ", ".join(sorted(set(product.drivers.values())))
-        return product.name, "fco2", size, f"nothing: computed from {drivers}", "", latency
+        return product.name, "fco2", size, "computed", "", latency
     stage = product.stage if product.preliminary_pattern is None else "both"
-    return product.name, ", ".join(product.delivers), size, product.holds, stage, latency
+    return product.name, "\n".join(product.delivers), size, product.holds, stage, latency
 
 
 def print_checked(checked: "Checked") -> None:

@@ -18,10 +18,10 @@ from pydantic import (
 )
 
 from ingest.file_names import FileNames
-from ingest.flux_drivers import missing_drivers
-from ingest.flux_options import FluxOptions
+from ingest.flux.drivers import missing_drivers
+from ingest.flux.options import FluxOptions
 from ingest.quantities import FLUX, QUANTITIES
-from ingest.source_sections import LandingSource, SourceSection
+from ingest.sources.sections import LandingSource, SourceSection
 from storage.errors import InvalidMonthError
 from storage.grid import GRIDS, Grid, grid_named
 from storage.months import Month, month

@@ -312,8 +312,8 @@ class _Drivers:
         )
 
     def _contents(self, month: Month, files: "dict[str, ProductFile]") -> Contents:
-        from ingest.derived import derive_month
         from ingest.errors import RefusedFileError
+        from ingest.flux.derived import derive_month
 
         read_before: dict[str, DeliveredMonth] = {}
 

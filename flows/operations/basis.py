@@ -62,7 +62,7 @@ def refresh_basis(
     ClusterUnavailableError
         If the Dask scheduler does not answer.
     """
-    from ingest.eof import fit_basis
+    from ingest.completion.fit import fit_basis
     from storage.completion_basis import save_basis
     from storage.record_reader import RecordReader
 
@@ -95,7 +95,7 @@ def refresh_basis(
 
 
 def _empty() -> Exception:
-    from ingest.eof import TooFewMonthsError
+    from ingest.completion.fit import TooFewMonthsError
 
     return TooFewMonthsError(
         "The record is empty.",

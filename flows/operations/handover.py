@@ -18,7 +18,7 @@ from storage.months import Month
 from storage.months import month as parse_month
 
 if TYPE_CHECKING:
-    from ingest.handover import HandOver
+    from ingest.handover.correction import HandOver
 
 
 class NothingToHandOverError(TidenetError):
@@ -70,7 +70,7 @@ def fit_handover(
     """
     from ingest.catalogue import load_product
     from ingest.errors import RefusedFileError
-    from ingest.overlap import OverlapStatistics
+    from ingest.handover.overlap import OverlapStatistics
 
     product = load_product(new, workspace.settings.products_folder)
     record = workspace.record()

@@ -136,7 +136,7 @@ class Intake:
         """The record, begun with the product's grid and ocean mask where there is none."""
         from ingest.errors import RefusedFileError
         from ingest.mask import ocean_mask
-        from ingest.regrid import regrid_ocean
+        from ingest.regridding.regrid import regrid_ocean
         from storage.carbon_ecs import CarbonEcs
         from storage.record_template import RecordTemplate
 
@@ -203,7 +203,7 @@ class Intake:
         delivered: "ProductMonth",
         acceptance: Acceptance | None,
     ) -> IngestedFile:
-        from ingest.complete import complete_month
+        from ingest.completion.complete import complete_month
         from ingest.quality import check_month
 
         record = self.record
@@ -326,7 +326,7 @@ class Intake:
 
 def _corrected(product_month: "ProductMonth", handover: HandOver) -> "ProductMonth":
     """Return a month as the record's earlier product would have had it."""
-    from ingest.handover import HandOver as Correction
+    from ingest.handover.correction import HandOver as Correction
 
     text = json.dumps(dict(handover.fitted.parameters))
     return Correction.from_json(text).apply(product_month)

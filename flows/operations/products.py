@@ -11,7 +11,7 @@ import numpy as np
 from flows.operations.workspace import Progress, Workspace, no_progress
 from ingest.catalogue import list_products as catalogue
 from ingest.catalogue import load_files_product
-from ingest.inspection import Inspection, inspect
+from ingest.inspection.inspect import Inspection, inspect
 from ingest.specification import Product, ProductSpecification
 from storage.errors import TidenetError
 from storage.months import Month, calendar_month, month, month_range
@@ -104,7 +104,7 @@ def check_file(
 
 def _suggestion(workspace: Workspace, file: Path) -> str | None:
     from ingest.errors import UnreadableFileError
-    from ingest.suggestion import suggest
+    from ingest.inspection.suggest import suggest
 
     try:
         return suggest(file, file.name, now=workspace.now())
@@ -122,7 +122,7 @@ def write_suggestion(workspace: Workspace, file: Path, target: Path) -> Path:
     UnreadableFileError
         If the file cannot be read.
     """
-    from ingest.suggestion import suggest
+    from ingest.inspection.suggest import suggest
 
     text = suggest(file, file.name, now=workspace.now())
     try:

@@ -10,7 +10,7 @@ from storage.months import month as parse_month
 from storage.record_errors import BeforeRecordError, GapError
 
 if TYPE_CHECKING:
-    from ingest.complete import Completion
+    from ingest.completion.complete import Completion
     from ingest.errors import RefusedFileError
     from ingest.quality import CheckReport
     from ingest.reader import ProductMonth
@@ -62,7 +62,7 @@ def on_record_grid(
     RecordMismatchError
         If the product is on another grid, and not meant for a record on this one.
     """
-    from ingest.regrid import regrid_month
+    from ingest.regridding.regrid import regrid_month
     from storage.carbon_ecs import RecordMismatchError
 
     if product_month.grid == grid:

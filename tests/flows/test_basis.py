@@ -7,7 +7,7 @@ import pytest
 from services.small_loop import FIRST, LAST, World
 
 from flows.operations.basis import BasisShelf, refresh_basis
-from ingest.eof import TooFewMonthsError
+from ingest.completion.fit import TooFewMonthsError
 from storage.completion_basis import list_bases, load_basis
 from storage.eof_basis import EofBasis
 from storage.months import month
@@ -63,7 +63,7 @@ def test_a_cluster_computes_the_same_by_setting_alone(
 
     refresh_basis(filled.workspace)
     here = stored(filled)
-    monkeypatch.delattr("ingest.tasks._local_runner")
+    monkeypatch.delattr("ingest.completion.tasks._local_runner")
     with LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
     ) as cluster:

@@ -9,8 +9,8 @@ from flows.cli import app
 from flows.operations.handover import NothingToHandOverError, fit_handover
 from flows.operations.ingest import ingest
 from flows.operations.refusals import HandOverNeededError
-from ingest.handover import HandOver
-from ingest.overlap import InsufficientOverlapError
+from ingest.handover.correction import HandOver
+from ingest.handover.overlap import InsufficientOverlapError
 from storage.handovers import current_handover
 from storage.months import Month, calendar_month, month, month_range
 

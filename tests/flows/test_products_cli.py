@@ -57,7 +57,7 @@ def said(result: Result) -> str:
 def test_list_shows_every_product_and_ones_own(empty: World) -> None:
     shown = products(empty, "list")
     assert shown.exit_code == 0
-    for words in ("small", "zenodo-ecs-1km", "tidenet-hdf5", "climatology", "16x14, 0.5°"):
+    for words in ("small", "zenodo-ecs-1km", "tidenet-hdf5", "16x14", "0.5°"):
         assert words in shown.output
     assert re.search(r"nasa-l3m-sst-4km\s+sst_skin\s.*both\s+45 d", shown.output)
     assert "computed from oceanflux-pressure" in said(shown)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from services.product_files import specification
 
-from ingest.complete import Completion, complete_month
+from ingest.completion.complete import Completion, complete_month
 from ingest.errors import TooLittleObservedError
 from ingest.reader import ProductMonth
-from ingest.synthetic import SyntheticSea
+from ingest.synthetic.sea import SyntheticSea
 from storage.flux_month import Quality, SourceFile
 from storage.grid import Grid
 from storage.months import month

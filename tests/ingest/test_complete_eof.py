@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from services.eof_samples import EOF_GRID, EOF_START, NOISE, eof_months, eof_ocean, eof_truth
 
-from ingest.cloud_shapes import cloud_shape
-from ingest.complete import LEAST_OBSERVED, Completion, complete_month
-from ingest.eof import fit_basis
-from ingest.eof_basis import BasisMismatchError
-from ingest.eof_fit import ArrayReader
+from ingest.completion.amplitudes import BasisMismatchError
+from ingest.completion.cloud_shapes import cloud_shape
+from ingest.completion.complete import LEAST_OBSERVED, Completion, complete_month
+from ingest.completion.fit import fit_basis
+from ingest.completion.modes import ArrayReader
 from ingest.errors import TooLittleObservedError
 from ingest.reader import ProductMonth
 from storage.eof_basis import EofBasis
@@ -250,7 +250,7 @@ def test_cells_of_one_footprint_count_as_one_observation(
     basis: EofBasis, noisy: np.ndarray
 ) -> None:
     """Wider footprints leave the month less known."""
-    from ingest.eof_basis import estimate_amplitudes
+    from ingest.completion.amplitudes import estimate_amplitudes
 
     anomaly = (noisy[OCEAN] - basis.climatology[0]).astype(np.float64)
     cell = float(EOF_GRID.cell_area.mean())

@@ -12,18 +12,18 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from services.http_files import HttpFiles, Trouble, serving
 
-from ingest.downloads import Downloads
 from ingest.errors import FileTooLargeError, SourceUnavailableError
-from ingest.listing import ProductFile
-from ingest.shelf import Shelf
-from ingest.source_errors import (
+from ingest.sources.downloads import Downloads
+from ingest.sources.errors import (
     ChecksumMismatchError,
     DownloadFolderError,
     SourceFileMissingError,
     SourceForbiddenError,
     WebPageInsteadOfDataError,
 )
-from ingest.transfers import Validator
+from ingest.sources.listing import ProductFile
+from ingest.sources.shelf import Shelf
+from ingest.sources.transfers import Validator
 from storage.months import month
 
 NAME = "FLUX_201801.nc"
@@ -136,8 +136,8 @@ def test_files_of_one_name_in_two_places_are_both_kept(server: HttpFiles, kept: 
 FETCH = """
 import sys
 from pathlib import Path
-from ingest.downloads import Downloads
-from ingest.listing import ProductFile
+from ingest.sources.downloads import Downloads
+from ingest.sources.listing import ProductFile
 file = ProductFile(sys.argv[1] + sys.argv[3], sys.argv[3], None, 0)
 print(Downloads(Path(sys.argv[2]), timeout_s=60).fetch(file).sha256)
 """

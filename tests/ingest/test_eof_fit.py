@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from services.eof_samples import EOF_GRID, N_PLANTED, NOISE, eof_months, eof_ocean, eof_truth
 
-from ingest import eof, eof_choice, eof_fit, tasks
-from ingest.eof import TooFewMonthsError, fit_basis
-from ingest.eof_fit import anomalies, covariance_sum, filled, iterate, modes_of
-from ingest.tasks import ClusterUnavailableError, no_progress, task_runner
+from ingest.completion import choice, fit, modes, tasks
+from ingest.completion.fit import TooFewMonthsError, fit_basis
+from ingest.completion.modes import anomalies, covariance_sum, filled, iterate, modes_of
+from ingest.completion.tasks import ClusterUnavailableError, no_progress, task_runner
 from storage.eof_basis import EofBasis
 from storage.months import calendar_months
 
@@ -97,8 +97,8 @@ def test_modes_are_orthonormal_ordered_and_of_a_fixed_sign() -> None:
 
 def test_bands_do_not_change_the_result(basis: EofBasis, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = eof_months(part_completed=0.2)
-    monkeypatch.setattr(eof_fit, "VALUES_IN_BAND", 5 * len(reader.months) * EOF_GRID.n_lon)
-    assert len(eof_fit.bands_of(EOF_GRID, len(reader.months))) == 5
+    monkeypatch.setattr(modes, "VALUES_IN_BAND", 5 * len(reader.months) * EOF_GRID.n_lon)
+    assert len(modes.bands_of(EOF_GRID, len(reader.months))) == 5
     assert close(basis, fit_basis(reader, OCEAN, ranks=RANKS))
 
 
@@ -109,8 +109,8 @@ def test_the_order_of_the_tasks_does_not_change_a_bit(basis: EofBasis) -> None:
 
 def test_a_thinned_grid_chooses_the_same(basis: EofBasis, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = eof_months(part_completed=0.2)
-    monkeypatch.setattr(eof_choice, "_MOST_CELLS", 100)
-    monkeypatch.setattr(eof_fit, "VALUES_IN_BAND", 7 * len(reader.months) * EOF_GRID.n_lon)
+    monkeypatch.setattr(choice, "_MOST_CELLS", 100)
+    monkeypatch.setattr(modes, "VALUES_IN_BAND", 7 * len(reader.months) * EOF_GRID.n_lon)
     thinned = fit_basis(reader, OCEAN, ranks=RANKS)
     assert thinned.rank == basis.rank
     similar = np.abs((thinned.patterns * basis.patterns).mean(axis=1))
@@ -118,7 +118,7 @@ def test_a_thinned_grid_chooses_the_same(basis: EofBasis, monkeypatch: pytest.Mo
 
 
 def test_other_data_hide_other_patches() -> None:
-    folds = [eof_choice._folds(eof_months(seed=seed), OCEAN) for seed in (0, 0, 1)]
+    folds = [choice._folds(eof_months(seed=seed), OCEAN) for seed in (0, 0, 1)]
     hidden = [np.concatenate([fold.hidden for fold in some]) for some in folds]
     np.testing.assert_array_equal(hidden[0], hidden[1])
     assert (hidden[0] != hidden[2]).any()
@@ -126,12 +126,12 @@ def test_other_data_hide_other_patches() -> None:
 
 def test_the_thinned_grid_is_where_its_values_are(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = eof_months(36)
-    monkeypatch.setattr(eof_fit, "VALUES_IN_BAND", 7 * len(reader.months) * EOF_GRID.n_lon)
+    monkeypatch.setattr(modes, "VALUES_IN_BAND", 7 * len(reader.months) * EOF_GRID.n_lon)
     for most, stride in ((100, 2), (50, 3)):
-        monkeypatch.setattr(eof_choice, "_MOST_CELLS", most)
-        assert eof_choice.thinning(int(OCEAN.sum())) == stride
+        monkeypatch.setattr(choice, "_MOST_CELLS", most)
+        assert choice.thinning(int(OCEAN.sum())) == stride
         with task_runner("synchronous", no_progress) as run:
-            sample, ocean = eof._sample(eof._Problem(reader, OCEAN, run))
+            sample, ocean = fit._sample(fit._Problem(reader, OCEAN, run))
         rows, columns = (
             np.abs(fine[:, None] - coarse).argmin(axis=0)
             for fine, coarse in (
@@ -152,7 +152,7 @@ def test_the_error_is_calibrated_and_the_part_that_surroundings_tell_is_found() 
     trusts = rng.uniform(0, 0.5, (2, n))
     true = 4 * (modes + residual * (1 - np.array([0.8, 0.3]) @ trusts))
     squared = true * rng.standard_normal(n) ** 2
-    explained, calibration = eof_choice._calibrate(
+    explained, calibration = choice._calibrate(
         np.stack([np.ones(n), squared, modes, residual, *trusts])
     )
     np.testing.assert_allclose(explained, [0.8, 0.3], atol=0.1)
@@ -167,7 +167,7 @@ def test_few_months_flatter_the_error_and_calibration_makes_up_for_it(basis: Eof
 
 def test_withheld_months_are_not_learned_from() -> None:
     reader = eof_months(part_completed=0.2)
-    folds = eof_choice._folds(reader, OCEAN)
+    folds = choice._folds(reader, OCEAN)
     for fold in folds:
         assert not set(fold.learned) & set(fold.tested)
         assert not (fold.hidden & ~reader.observed[fold.tested]).any()

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.flux import pco2_of_air, sea_air_flux
-from ingest.gas_transfer import (
+from ingest.flux.bulk import pco2_of_air, sea_air_flux
+from ingest.flux.gas_transfer import (
     TRANSFER_VELOCITIES,
     mean_wind,
     schmidt_number,
     second_moment_of_wind,
     transfer_velocity,
 )
-from ingest.solubility import fugacity_coefficient, solubility, water_vapour_pressure
+from ingest.flux.solubility import fugacity_coefficient, solubility, water_vapour_pressure
 
 
 def test_the_worked_value_of_the_bulk_formula() -> None:

@@ -5,7 +5,7 @@ import pydantic
 import pytest
 
 from ingest.errors import GridMismatchError, ImpossibleValuesError
-from ingest.flux import (
+from ingest.flux.bulk import (
     FluxOptions,
     MissingDriverError,
     flux_from_drivers,
@@ -13,7 +13,7 @@ from ingest.flux import (
     pco2_of_air,
     sea_air_flux,
 )
-from ingest.solubility import fugacity_coefficient
+from ingest.flux.solubility import fugacity_coefficient
 
 PRESSURE = 101_325.0
 ONE_ATM = FluxOptions(pressure_if_missing=PRESSURE)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.flux import FluxEstimate, FluxOptions, flux_from_drivers
-from ingest.gas_transfer import TRANSFER_VELOCITIES
+from ingest.flux.bulk import FluxEstimate, FluxOptions, flux_from_drivers
+from ingest.flux.gas_transfer import TRANSFER_VELOCITIES
 
 # Drivers are drawn to whole hundredths, so that differences are seen in single precision.
 HUNDREDTHS = 100

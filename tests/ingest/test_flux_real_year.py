@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.flux import FluxEstimate, FluxOptions, flux_from_drivers
+from ingest.flux.bulk import FluxEstimate, FluxOptions, flux_from_drivers
 
 MONTHS = range(1, 13)
 SEASONS = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ingest.errors import GridMismatchError, ImpossibleValuesError
-from ingest.flux import FluxOptions, flux_from_drivers
+from ingest.flux.bulk import FluxOptions, flux_from_drivers
 
 DRAWS = 40_000
 DRIVERS = {"pco2_sea": 330.0, "pco2_air": 390.0, "sst": 18.0, "sss": 33.0, "pressure": 101_000.0}

@@ -5,10 +5,10 @@ import re
 import pint
 import pytest
 
-from ingest.flux import TO_MMOL_PER_M2_PER_DAY
-from ingest.gas_transfer import TRANSFER_VELOCITIES
+from ingest.flux.bulk import TO_MMOL_PER_M2_PER_DAY
+from ingest.flux.gas_transfer import TRANSFER_VELOCITIES
+from ingest.flux.solubility import _GAS_CONSTANT, KELVIN_AT_0_CELSIUS, PASCAL_PER_ATM
 from ingest.quantities import QUANTITIES
-from ingest.solubility import _GAS_CONSTANT, KELVIN_AT_0_CELSIUS, PASCAL_PER_ATM
 
 UNITS: pint.UnitRegistry = pint.UnitRegistry()
 VELOCITY = UNITS.Quantity(1.0, "cm / hour")

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.handover import (
+from ingest.handover.correction import (
     HandOver,
     HandOverMismatchError,
     InvalidHandOverError,
     regions_of,
 )
-from ingest.overlap import InsufficientOverlapError, OverlapStatistics
+from ingest.handover.overlap import InsufficientOverlapError, OverlapStatistics
 from ingest.reader import ProductMonth
 from storage.grid import Grid, grid_named
 from storage.months import Month, calendar_month, month, month_range

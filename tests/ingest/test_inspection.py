@@ -12,8 +12,8 @@ from services.product_files import NAME, good_dataset, smooth_field, specificati
 
 from ingest.catalogue import list_products, load_files_product
 from ingest.errors import RefusedFileError
-from ingest.inspection import Inspection, inspect
-from ingest.points import Point, Verdict
+from ingest.inspection.inspect import Inspection, inspect
+from ingest.inspection.points import Point, Verdict
 from ingest.reader import read_product_file
 from ingest.specification import ProductSpecification
 from storage.months import month

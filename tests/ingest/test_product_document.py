@@ -13,7 +13,7 @@ import pytest
 from services.product_document import SECTIONS, rewritten
 from services.product_files import good_dataset
 
-from ingest.suggestion import suggest
+from ingest.inspection.suggest import suggest
 from storage.grid import Grid
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "products.md"

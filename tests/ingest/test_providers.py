@@ -16,16 +16,16 @@ from typing import Any
 import pytest
 from services.http_files import HttpFiles, Trouble, serving
 
-from ingest.copernicus import CopernicusMarine
-from ingest.earthdata import Earthdata
 from ingest.errors import SourceUnavailableError
-from ingest.source_errors import (
+from ingest.sources.copernicus import CopernicusMarine
+from ingest.sources.earthdata import Earthdata
+from ingest.sources.errors import (
     MissingCredentialsError,
     ProviderError,
     ProviderNotInstalledError,
     WebPageInsteadOfDataError,
 )
-from ingest.source_sections import CopernicusMarineSource, EarthdataSource
+from ingest.sources.sections import CopernicusMarineSource, EarthdataSource
 from ingest.specification import ProductSpecification
 from storage.months import month
 

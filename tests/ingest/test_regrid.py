@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from ingest.errors import GridMismatchError
-from ingest.grid_weights import DisjointGridsError, grid_weights
 from ingest.reader import ProductMonth
-from ingest.regrid import (
+from ingest.regridding.regrid import (
     Regridder,
     regrid,
     regrid_month,
     regrid_ocean,
 )
+from ingest.regridding.weights import DisjointGridsError, grid_weights
 from storage.grid import EARTH_RADIUS_M, Grid, grid_named
 from storage.months import month
 

@@ -8,16 +8,15 @@ from pathlib import Path
 import pytest
 from services.http_files import LOGIN_PAGE, HttpFiles, Trouble, serving
 
-from ingest import landing
 from ingest.errors import SourceUnavailableError
-from ingest.landing import LandingZone
-from ingest.source_errors import (
+from ingest.sources import Source, landing, list_files, open_source
+from ingest.sources.errors import (
     SourceFileMissingError,
     SourceForbiddenError,
     WebPageInsteadOfDataError,
 )
-from ingest.source_sections import LandingSource
-from ingest.sources import Source, list_files, open_source
+from ingest.sources.landing import LandingZone
+from ingest.sources.sections import LandingSource
 from ingest.specification import ProductSpecification
 from storage.locations import Location, Patience
 from storage.months import month

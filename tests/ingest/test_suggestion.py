@@ -12,10 +12,10 @@ from services.product_files import good_dataset, smooth_field
 
 from ingest.catalogue import load_files_product, parse_product
 from ingest.errors import UnreadableFileError
-from ingest.name_guess import guess_name
+from ingest.inspection.name_guess import guess_name
+from ingest.inspection.suggest import product_name, suggest
 from ingest.reader import DeliveredMonth, months_in, read_month
 from ingest.specification import ProductSpecification
-from ingest.suggestion import product_name, suggest
 from storage.grid import Grid
 from storage.months import month
 

@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 from ingest.errors import SyntheticMonthError
-from ingest.synthetic import SyntheticSea
-from ingest.synthetic_files import file_name, write_months
+from ingest.synthetic.files import file_name, write_months
+from ingest.synthetic.sea import SyntheticSea
 from storage.grid import Grid
 from storage.months import month, month_range
 from storage.regions import region_masks

@@ -30,7 +30,7 @@ SQUARE: dict[str, object] = {
     "grid": {"name": "square", "south": 25.0, "west": 120.0, "step": 0.5, "n_lat": 16, "n_lon": 16}
 }
 FINE: dict[str, object] = {
-    "grid": {"name": "fine", "south": 28.0, "west": 121.4, "step": 0.01, "n_lat": 40, "n_lon": 60}
+    "grid": {"name": "fine", "south": 28.0, "west": 122.1, "step": 0.01, "n_lat": 40, "n_lon": 60}
 }
 
 TRUTH: Literal["truth"] = "truth"
@@ -104,7 +104,7 @@ def sea(grid: Grid) -> np.ndarray:
     """Return the truth, (lat, lon): a sea that is another one when it is turned or mirrored."""
     lon, lat = np.meshgrid(grid.lon, grid.lat)
     field = smooth_field(grid) + 0.8 * (29.0 - lat)
-    return np.where(lon < 121.0 + 0.2 * (lat - 25.0), np.nan, field).astype(np.float32)
+    return np.where(lon < 120.5 + 0.4 * (lat - 24.0), np.nan, field).astype(np.float32)
 
 
 def good(grid: Grid) -> xr.Dataset:

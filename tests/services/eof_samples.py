@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ingest.eof_fit import ArrayReader
+from ingest.completion.modes import ArrayReader
 from storage.grid import Grid
 from storage.months import month
 

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ingest.catalogue import list_products
-from ingest.flux_options import FluxOptions
+from ingest.flux.options import FluxOptions
 from ingest.quantities import QUANTITIES
-from ingest.source_sections import CopernicusMarineSource, EarthdataSource, LandingSource
+from ingest.sources.sections import CopernicusMarineSource, EarthdataSource, LandingSource
 from ingest.specification import (
     Band,
     DerivedProduct,

@@ -1,0 +1,1 @@
+"""From one product to the next, without a step in the record."""

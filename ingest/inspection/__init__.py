@@ -1,0 +1,1 @@
+"""Looking at a file: what it holds beside what its product expects, or a suggestion for one."""

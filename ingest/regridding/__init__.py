@@ -1,0 +1,1 @@
+"""From one grid to another, conservative and with care at the coast."""

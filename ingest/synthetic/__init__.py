@@ -1,0 +1,1 @@
+"""A physically shaped sea that nobody observed, for demonstration and tests."""
