@@ -1,7 +1,6 @@
-"""Whatever way a good file is written, it is read to the truth; whatever is wrong in it, never to
-another month.
+"""Generated files: every way of writing a good one is read to the truth, faults never to another.
 
-TIDENET_TEST_EXAMPLES sets how many files are made, drawn anew each time.
+TIDENET_TEST_EXAMPLES sets how many are made; then they are drawn anew each time.
 """
 
 import math
@@ -191,7 +190,7 @@ def files(draw: st.DrawFn) -> Made:
         coords={
             "time": ("time", number, time_attrs),
             lat: (lat, grid.lat.astype(draw(st.sampled_from(["f4", "f8"])))),
-            lon: (lon, grid.lon - draw(st.sampled_from([0.0, 360.0]))),
+            lon: (lon, grid.lon - draw(st.sampled_from([0.0, 360.0, -360.0]))),
         },
     )
     if draw(st.booleans()):
@@ -219,9 +218,7 @@ Corruption = Callable[[Made, st.DrawFn], Made]
 
 def _junk_in_the_flux(made: Made, draw: st.DrawFn) -> Made:
     key = draw(st.sampled_from(FLUX_KEYS))
-    value = draw(JUNK)
-    # Not to say a direction where the specification does, or to add nothing, is no fault.
-    return made.with_attribute(made.flux, key, value)
+    return made.with_attribute(made.flux, key, draw(JUNK))
 
 
 def _junk_in_the_missing(made: Made, draw: st.DrawFn) -> Made:
@@ -232,6 +229,12 @@ def _no_attribute(made: Made, draw: st.DrawFn) -> Made:
     variable = draw(st.sampled_from([made.flux, made.time]))
     keys = sorted(made.content[variable].attrs)
     return made.with_attribute(variable, draw(st.sampled_from(keys)), None)
+
+
+def _other_scale(made: Made, draw: st.DrawFn) -> Made:
+    right = made.content[made.flux].attrs.get("scale_factor", 1.0)
+    wrong = right * draw(st.sampled_from([0.001, 0.1, 10.0, 1000.0, -1.0, -10.0]))
+    return made.with_attribute(made.flux, "scale_factor", wrong)
 
 
 def _other_units(made: Made, draw: st.DrawFn) -> Made:
@@ -280,6 +283,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     "junk in the flux": _junk_in_the_flux,
     "junk about missing values": _junk_in_the_missing,
     "no attribute": _no_attribute,
+    "another scale": _other_scale,
     "other units": _other_units,
     "junk in the time": _junk_in_the_time,
     "another time": _another_time,

@@ -7,8 +7,9 @@ import os
 import pickle
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from services.bad_files import TRUTH, Case, good, stored
@@ -22,8 +23,8 @@ def checksummed(path: Path, grid: Grid) -> Path:
 
     A flipped bit in values without a checksum is a value like any other: nobody could see it.
     """
-    small = {"fletcher32": True, "zlib": True}
-    encoding = {
+    small: dict[str, object] = {"fletcher32": True, "zlib": True}
+    encoding: dict[Hashable, Any] = {
         "fco2": small | {"chunksizes": (1, 8, 7)},
         "lat": small | {"chunksizes": (grid.n_lat,)},
         "lon": small | {"chunksizes": (grid.n_lon,)},

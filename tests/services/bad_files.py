@@ -177,7 +177,7 @@ def coordinate(name: str, of: Callable[[np.ndarray], np.ndarray]) -> Change:
     return lambda d: d.assign_coords({name: (name, of(d[name].values), d[name].attrs)})
 
 
-def time(value: object, units: object = "days since 2000-01-01", **attrs: object) -> Change:
+def time(value: Any, units: object = "days since 2000-01-01", **attrs: object) -> Change:
     """Change the time; None takes its units away."""
     kept = attrs if units is None else {"units": units} | attrs
     return lambda d: d.assign_coords(time=("time", np.atleast_1d(value), kept))

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import h5py  # type: ignore[import-untyped]
+import h5py
 import numpy as np
 from services.bad_files import BY_CHECKS, GRID, SQUARE, TRUTH, Case, good
 
@@ -61,7 +62,7 @@ def of_type(data: Callable[[np.ndarray], np.ndarray], dtype: object = None) -> E
     return edit
 
 
-def claims(name: str, shape: tuple[int, ...], **options: object) -> Callable[[Path, Grid], object]:
+def claims(name: str, shape: tuple[int, ...], **options: Any) -> Callable[[Path, Grid], object]:
     """Write a plain HDF5 file that claims a size of which not a byte is stored."""
 
     def make(file: h5py.File, grid: Grid) -> None:
@@ -94,6 +95,14 @@ def filtered_by_nobody(file: h5py.File) -> None:
     file["fco2"].attrs["units"] = "mmol m-2 d-1"
     for axis, name in enumerate(("time", "lat", "lon")):
         file["fco2"].dims[axis].attach_scale(file[name])
+
+
+def written_in_part(file: h5py.File) -> None:
+    """Store the southern half, and leave out the pieces of the northern one."""
+    raw = file["fco2"][...]
+    half = raw.shape[1] // 2
+    new = replaced(file, "fco2", shape=raw.shape, dtype="f4", chunks=(1, half, raw.shape[2]))
+    new[:, :half] = raw[:, :half]
 
 
 def stored_elsewhere(file: h5py.File) -> None:
@@ -250,6 +259,7 @@ HDF5: dict[str, Case] = {
         errors.FileTooLargeError),
     "no times, unlimited": Case(
         claims("time", (0,), maxshape=(None,)), errors.ManyTimesError),
+    "values written in part": Case(edited(written_in_part), errors.UnreadableFileError),
     "a filter that is not installed": Case(
         edited(filtered_by_nobody), errors.UnreadableFileError),
     "values in a file of this machine": Case(
