@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ingest.container import Container, RawVariable
+from ingest.container import LARGEST_AXIS, Container, RawVariable
 from ingest.decoding import decoded
 from ingest.errors import RefusedFileError
 from ingest.orientation import to_grid
@@ -71,7 +71,8 @@ def _axis(container: Container, standard_name: str, names: str, units: str) -> R
 def _declared(lat: RawVariable, lon: RawVariable, name: str) -> tuple[str, tuple[str, ...]]:
     """Return the grid of two coordinates: a known one by name, else declared."""
     try:
-        rows, columns = (np.sort(decoded(axis, axis.values()).ravel()) for axis in (lat, lon))
+        axes = (decoded(axis, axis.values(most=LARGEST_AXIS)) for axis in (lat, lon))
+        rows, columns = (np.sort(values.ravel()) for values in axes)
     except RefusedFileError as error:
         return _placeholder(name, lat.size, lon.size), (f"coordinates: {error.message}",)
     for known in GRIDS.values():

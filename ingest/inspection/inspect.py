@@ -11,14 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ingest.container import Container, RawVariable, opened
+from ingest.container import LARGEST_AXIS, Container, RawVariable, opened
 from ingest.decoding import decoded
 from ingest.errors import RefusedFileError
 from ingest.inspection.points import Point, Points, Verdict
 from ingest.inspection.quantity_points import look_at_quantity, range_in_words, variable_in_words
 from ingest.orientation import to_grid
 from ingest.quantities import FLUX, QUANTITIES
-from ingest.reader import Reading, month_and_step, several_months
+from ingest.reader import month_and_step, several_months
+from ingest.reading import Reading
 from ingest.specification import ProductSpecification, TableLayout
 from ingest.text_tables import months_in_table, read_table
 from ingest.times import stated_months
@@ -239,8 +240,9 @@ class _Look:
         with self.points.guarded("coordinates", expected):
             lat = reading.first_present(spec.latitude, "latitude")
             lon = reading.first_present(spec.longitude, "longitude")
-            axes = [decoded(axis, axis.values(), spec.fill_values) for axis in (lat, lon)]
-            blank = np.zeros((axes[0].size, axes[1].size), dtype=bool)
+            fills = spec.fill_values
+            axes = [decoded(a, a.values(most=LARGEST_AXIS), fills) for a in (lat, lon)]
+            blank = np.broadcast_to(np.False_, (axes[0].size, axes[1].size))
             to_grid(blank, axes[0], axes[1], grid)
             self.points.fits("coordinates", expected, _axes_in_words((lat, lon), axes))
             return True

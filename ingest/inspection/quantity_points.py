@@ -8,7 +8,7 @@ from ingest.container import RawVariable
 from ingest.decoding import decoded, kept_by, refuse_impossible
 from ingest.inspection.points import Points
 from ingest.quantities import FLUX, QUANTITIES
-from ingest.reader import Reading, sign_of
+from ingest.reading import Reading, sign_of
 from ingest.specification import Flags, Variable
 from ingest.units import Conversion, conversion
 
