@@ -275,9 +275,11 @@ def print_status(status: "Status") -> None:
         grid.add_row("quarantined", "nothing")
     if status.preliminary:
         grid.add_row("preliminary", ", ".join(str(month) for month in status.preliminary))
-    for label, runs in groupby(status.outdated, key=lambda run: f"{run.issued_kind} forecasts"):
-        several = [f"{run.init_month} (before {run.revised_month} changed)" for run in runs]
-        grid.add_row("outdated", f"[yellow]{label} from {_few(several)}[/]: tidenet backfill")
+    by_kind = sorted(status.outdated, key=lambda run: run.issued_kind)
+    for kind, runs in groupby(by_kind, key=lambda run: run.issued_kind):
+        several = [f"{run.init_month} ({run.revised_month} changed since)" for run in runs]
+        again = "tidenet backfill" if kind == "hindcast" else "tidenet forecast --init YYYY-MM"
+        grid.add_row("outdated", f"[yellow]{kind} from {_few(several)}[/]; anew: {again}")
     for text in status.overdue:
         grid.add_row("overdue", f"[yellow]{escape(text)}[/]")
     if not status.overdue:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from services.small_loop import GRID, World, all_passed, dataset, flux, ocean, run_python
+from services.small_loop import GRID, YEARLY, World, all_passed, dataset, flux, ocean, run_python
 from typer.testing import CliRunner, Result
 
 from flows.cli import app
@@ -14,23 +14,6 @@ from flows.operations.products import export_to_hdf5
 from ingest.reader import DeliveredMonth, Field
 from storage.grid import Grid
 from storage.months import month
-
-YEARLY = """\
-title: The small sea as yearly files
-file_pattern: "fco2_{year}.h5"
-holds: year
-grid: {name: small-sea, south: 25, west: 120, step: 0.5, n_lat: 16, n_lon: 14}
-rows: north-first
-time: name
-quantities:
-  fco2:
-    names: ["fco2_processed/{year}{month}"]
-    units_if_missing: mmol m-2 d-1
-    positive: up
-    uncertainty: 1.0
-mask: {variable: land_mask, marks: land}
-start: "2010-01"
-"""
 
 
 @pytest.fixture(autouse=True)

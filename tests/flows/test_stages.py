@@ -7,8 +7,10 @@ from itertools import count
 import h5py
 import numpy as np
 import pytest
-from services.small_loop import GRID, NOW, PRODUCT, World, dataset, flux, ocean
+from services.small_loop import GRID, NOW, PRODUCT, YEARLY, World, dataset, flux, ocean
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.operations.forecast import forecast
 from flows.operations.status import status
 from storage.months import month, month_range
@@ -49,6 +51,8 @@ def test_a_final_file_replaces_a_preliminary_one_and_status_tells_which_is_held(
     deliver_preliminary(two_stages, NEW)
     assert two_stages.outcomes() == {NEW: "committed"}
     assert status(two_stages.workspace).preliminary == (month(NEW),)
+    shown = CliRunner().invoke(app, ["--home", str(two_stages.home), "status"]).output
+    assert f"preliminary {NEW}" in " ".join(shown.split())
     two_stages.deliver(NEW)
     assert two_stages.outcomes() == {NEW: "revised"}
     assert stages(two_stages) == [(1, "preliminary"), (2, "final")]
@@ -82,6 +86,8 @@ def test_status_lists_the_forecasts_that_used_an_older_revision(ticking: World) 
     ticking.ingest()
     [outdated] = status(ticking.workspace).outdated
     assert (outdated.run_id, outdated.revised_month) == (first.run_id, month(NEW))
+    shown = CliRunner().invoke(app, ["--home", str(ticking.home), "status"]).output
+    assert f"live from {NEW} ({NEW} changed since)" in " ".join(shown.split())
     again = forecast(ticking.workspace)
     assert again.created
     assert status(ticking.workspace).outdated == ()
@@ -107,25 +113,8 @@ def test_a_revised_month_that_no_forecast_read_makes_none_outdated(ticking: Worl
 
 
 def test_the_months_of_a_yearly_file_are_taken_one_by_one(empty: World) -> None:
-    (empty.home / "products" / "small.yaml").write_text(
-        """\
-title: The small sea as the TIDE-Net research code keeps it
-file_pattern: SMALL_{year}.h5
-holds: year
-grid: {name: small-sea, south: 25, west: 120, step: 0.5, n_lat: 16, n_lon: 14}
-rows: north-first
-time: name
-quantities:
-  fco2:
-    names: ["fco2_processed/{year}{month}"]
-    units_if_missing: mmol m-2 d-1
-    positive: up
-    uncertainty: 1.0
-mask: {variable: land_mask, marks: land}
-start: "2010-01"
-"""
-    )
-    path = empty.home / "landing" / "SMALL_2010.h5"
+    (empty.home / "products" / "small.yaml").write_text(YEARLY)
+    path = empty.home / "landing" / "fco2_2010.h5"
 
     def write(last: str) -> None:
         with h5py.File(path, "w") as file:

@@ -43,6 +43,22 @@ quantities:
 mask: {variable: ocean}
 start: "2010-01"
 """
+YEARLY = """\
+title: The small sea as the TIDE-Net research code keeps it
+file_pattern: "fco2_{year}.h5"
+holds: year
+grid: {name: small-sea, south: 25, west: 120, step: 0.5, n_lat: 16, n_lon: 14}
+rows: north-first
+time: name
+quantities:
+  fco2:
+    names: ["fco2_processed/{year}{month}"]
+    units_if_missing: mmol m-2 d-1
+    positive: up
+    uncertainty: 1.0
+mask: {variable: land_mask, marks: land}
+start: "2010-01"
+"""
 SETTINGS = """\
 TIDENET_PRODUCT=small
 TIDENET_PRODUCTS_FOLDER={home}/products
