@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from tidenet.forecaster import Forecast
-    from tidenet.skill import PredictedMonth, ReferenceMonth
+    from tidenet.verification import PredictedMonth, ReferenceMonth
 
 UNITS = "mmol m-2 d-1"
 STANDARD_NAME = "surface_upward_mole_flux_of_carbon_dioxide"
@@ -91,7 +91,7 @@ def gridded_fields(
 
 def at_lead(fields: "xr.Dataset", lead: int) -> "tuple[PredictedMonth, ReferenceMonth]":
     """Return one lead of a run's fields as what the scoring works on."""
-    from tidenet.skill import PredictedMonth, ReferenceMonth
+    from tidenet.verification import PredictedMonth, ReferenceMonth
 
     month = fields.sel(lead=lead)
     predicted = PredictedMonth(

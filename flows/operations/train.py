@@ -239,8 +239,8 @@ def _skill(
     seed: int,
 ) -> dict[str, float]:
     """Return MSSS against climatology and RMSE over all leads of some forecasters."""
-    from tidenet.evaluation import evaluate
-    from tidenet.skill import add_up, scores
+    from tidenet.verification import add_up, scores
+    from tidenet.verification.hindcasts import evaluate
 
     rows = evaluate(
         forecasters,

@@ -13,7 +13,7 @@ from storage.flux_month import Quality
 if TYPE_CHECKING:
     import xarray as xr
 
-    from tidenet.skill import SkillSums
+    from tidenet.verification import SkillSums
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _score(
     """
     from storage.gridded import read_run
     from storage.regions import region_masks
-    from tidenet.skill import score_month
+    from tidenet.verification import score_month
 
     store = workspace.record(items[0].observed_snapshot_id)
     observed = store.read_month(items[0].valid_month)

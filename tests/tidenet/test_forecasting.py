@@ -66,7 +66,7 @@ def test_the_validation_block_does_not_change_what_the_network_learns_from(recor
         seen["fitting"] = fitting
         return real(config, mask, fitting, validation, seed, progress)
 
-    import tidenet.network_training as loop
+    import tidenet.training.loop as loop
 
     real = loop.fit_network
     monkeypatch.setattr(loop, "fit_network", spy)

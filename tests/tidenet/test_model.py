@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from tidenet.configuration import TideNetConfig
-from tidenet.losses import masked_mean_square, phase_error
 from tidenet.model.frequency import PhaseBranch, band_limited_mix
 from tidenet.model.network import NetworkInput, TideNet
 from tidenet.model.refiner import LocalRefiner
+from tidenet.training.losses import masked_mean_square, phase_error
 
 CONFIG = TideNetConfig.tiny()
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tidenet.climatology import AnomalySeries, fit_climatology
-from tidenet.damping import _shrink_to_mean, fit_damping, fit_slow_memory
+from tidenet.references.damping import _shrink_to_mean, fit_damping, fit_slow_memory
 
 
 def test_damping_finds_the_memory_that_the_anomalies_have(record):

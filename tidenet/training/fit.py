@@ -1,8 +1,8 @@
 """Training TIDE-Net on a record that ends at the training cut-off.
 
-The record is split by time (`tidenet.windows`). Everything that is fitted before validation sees
-the fitting months only: climatology, damping and the network. On the validation block the
-network is stopped, how far to follow it is chosen, and the size of the errors is measured. Then
+The record is split by time (`tidenet.training.windows`). Everything that is fitted before
+validation sees the fitting months only: climatology, damping and the network. On the validation
+block the network is stopped, how far to follow it is chosen, and the size of the errors is measured. Then
 climatology, damping and error patterns are fitted once more on all months.
 """
 
@@ -14,19 +14,19 @@ import numpy as np
 
 from tidenet.climatology import AnomalySeries, fit_climatology, require_complete
 from tidenet.configuration import TideNetConfig
-from tidenet.damping import fit_damping, fit_slow_memory
 from tidenet.dressing import fit_dressing
 from tidenet.forecasting import LinearPart, TideNetForecaster, refined_details
 from tidenet.identity import Domain
-from tidenet.progress import TrainingProgress
 from tidenet.record import FluxRecord
 from tidenet.references import METHODS, fit_with_climatology
-from tidenet.windows import split_windows
+from tidenet.references.damping import fit_damping, fit_slow_memory
+from tidenet.training.progress import TrainingProgress
+from tidenet.training.windows import split_windows
 from tidenet.working_grid import WorkingGrid
 
 if TYPE_CHECKING:
     from tidenet.model.network import TideNet
-    from tidenet.samples import Samples
+    from tidenet.training.samples import Samples
 
 __all__ = ["Trained", "TrainingProgress", "train", "train_and_hold_out"]
 
@@ -92,8 +92,8 @@ def train_and_hold_out(
     TrainingDivergedError
         If the loss stops being a number.
     """
-    from tidenet.network_training import departures, fit_network
-    from tidenet.samples import make_samples
+    from tidenet.training.loop import departures, fit_network
+    from tidenet.training.samples import make_samples
 
     require_complete(record)
     windows = split_windows(

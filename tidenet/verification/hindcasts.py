@@ -10,7 +10,7 @@ from tidenet.aggregates import quantile_fields, spread_fields
 from tidenet.climatology import MonthlyClimatology
 from tidenet.forecaster import Forecast, Forecaster
 from tidenet.record import FluxRecord
-from tidenet.scoring import (
+from tidenet.verification.scoring import (
     PredictedMonth,
     ReferenceMonth,
     SkillSums,

@@ -13,11 +13,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tidenet.configuration import TideNetConfig
 from tidenet.errors import TrainingDivergedError
-from tidenet.losses import RefinerDraw, training_loss
 from tidenet.model.network import NetworkInput, TideNet
 from tidenet.model.refiner import TRAINING_STEPS
-from tidenet.progress import TrainingProgress
-from tidenet.samples import Samples
+from tidenet.training.losses import RefinerDraw, training_loss
+from tidenet.training.progress import TrainingProgress
+from tidenet.training.samples import Samples
 
 
 def fit_network(

@@ -3,7 +3,7 @@ import pytest
 
 from storage.months import month
 from tidenet.errors import NotEnoughMonthsError
-from tidenet.skill import add_up, evaluate, scores, summarise
+from tidenet.verification import add_up, evaluate, scores, summarise
 
 INITS = [month("2012-12"), month("2013-05"), month("2013-10")]
 

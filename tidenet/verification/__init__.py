@@ -1,7 +1,7 @@
 """Skill: scoring one month, adding up, and hindcasting many months; the names that callers use."""
 
-from tidenet.evaluation import EvaluationRow, evaluate, summarise
-from tidenet.scoring import (
+from tidenet.verification.hindcasts import EvaluationRow, evaluate, summarise
+from tidenet.verification.scoring import (
     PredictedMonth,
     ReferenceMonth,
     SkillSums,

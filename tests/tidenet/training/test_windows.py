@@ -1,7 +1,7 @@
 import pytest
 
 from tidenet.errors import NotEnoughMonthsError
-from tidenet.windows import init_positions, split_windows
+from tidenet.training.windows import init_positions, split_windows
 
 
 def test_windows_lie_inside_their_span():

@@ -3,7 +3,7 @@ import pytest
 import xarray as xr
 from scores.probability import crps_for_ensemble
 
-from tidenet.skill import (
+from tidenet.verification import (
     PredictedMonth,
     ReferenceMonth,
     add_up,

@@ -13,12 +13,12 @@ import numpy as np
 
 from storage.months import Month
 from tidenet.climatology import AnomalySeries, MonthlyClimatology, fit_climatology
-from tidenet.damping import fit_damping
 from tidenet.dressing import Dressing, dress, fit_dressing, white_noise
 from tidenet.errors import NotEnoughMonthsError, TidenetError
 from tidenet.forecaster import Forecast
 from tidenet.identity import Domain, input_window
 from tidenet.record import FluxRecord
+from tidenet.references.damping import fit_damping
 from tidenet.working_grid import WorkingGrid
 
 METHODS = ("climatology", "persistence", "damped-persistence")
@@ -151,7 +151,7 @@ class Persistence(Reference):
 
 @dataclass(frozen=True)
 class DampedPersistence(Reference):
-    """The last standardised anomaly fades at each cell's own rate (`tidenet.damping`).
+    """The last standardised anomaly fades at each cell's own rate (`tidenet.references.damping`).
 
     Parameters
     ----------
