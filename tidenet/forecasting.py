@@ -170,7 +170,7 @@ class TideNetForecaster:
             output = self.network(x, torch.zeros_like(x.linear))
             if share > 0:
                 start = torch.from_numpy(white_noise(rng, grid, n_members, self.n_leads))
-                details = refined_details(self.network, output.conditions, start)
+                details = refined_details(self.network, output.conditions, start, x.mask)
                 around = details.numpy() - output.detail.numpy()
                 refined = unit_details(around, self.detail_std, grid)
                 noise = np.sqrt(1 - share) * noise + np.sqrt(share) * refined
@@ -229,9 +229,10 @@ def network_input(
     from tidenet.model.network import NetworkInput
 
     return NetworkInput(
-        torch.from_numpy(grid.coarsen(history))[None],
+        torch.from_numpy(grid.coarsen(history))[None, :, None],
         torch.from_numpy(grid.coarsen(linear))[None],
         torch.from_numpy(season(init_month, len(linear)))[None],
+        torch.from_numpy(grid.mask)[None, None],
     )
 
 
@@ -244,7 +245,7 @@ def season(init_month: Month, n_leads: int) -> np.ndarray:
     return np.stack([np.sin(angle), np.cos(angle)], axis=-1).astype(np.float32)
 
 
-def refined_details(network: "TideNet", conditions: Any, noise: Any) -> Any:
+def refined_details(network: "TideNet", conditions: Any, noise: Any, mask: Any) -> Any:
     """Return the refiner's detail for each noise (member, lead, height, width), torch tensors.
 
     `conditions` are those of one forecast (1, maps, height, width).
@@ -254,7 +255,7 @@ def refined_details(network: "TideNet", conditions: Any, noise: Any) -> Any:
     parts = []
     for some in torch.split(noise, REFINER_BATCH):
         given = conditions.expand(len(some), -1, -1, -1)
-        parts.append(network.refiner.refine(given, some * network.mask) * network.mask)
+        parts.append(network.refiner.refine(given, some * mask) * mask)
     return torch.cat(parts)
 
 
@@ -292,9 +293,8 @@ def rebuild_tidenet(
     config = TideNetConfig.model_validate(metadata["config"])
     climatology = MonthlyClimatology(tensors["climatology_mean"], tensors["climatology_std"])
     slow = tensors["slow"] if config.slow_months else None
-    grid = WorkingGrid.fitting(domain.weight, config.working_cells)
     with torch.random.fork_rng(devices=[]):
-        network = TideNet(config, torch.from_numpy(grid.mask))
+        network = TideNet(config)
     prefix = "network."
     state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     network.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state.items()})

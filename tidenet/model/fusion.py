@@ -41,7 +41,7 @@ class FusionHead(nn.Module):
         images
             (batch, lead, image, height, width), in the order of `IMAGES`.
         mask
-            1 on ocean, 0 on land and padding (height, width).
+            1 on ocean, 0 on land and padding (batch, 1, height, width).
         season
             Sine and cosine of each valid month (batch, lead, 2).
 
@@ -54,7 +54,7 @@ class FusionHead(nn.Module):
         ahead = torch.linspace(0, 1, leads, device=images.device).view(1, leads, 1)
         when = torch.cat([season, ahead.expand(batch, leads, 1)], dim=-1)
         maps = when.view(batch, leads, 3, 1, 1).expand(batch, leads, 3, height, width)
-        here = mask.expand(batch, leads, 1, height, width)
+        here = mask[:, None].expand(batch, leads, 1, height, width)
         x = torch.cat([images, here, maps], dim=2).flatten(0, 1)
         weights = self.head(self.weigh(x)).unflatten(0, (batch, leads))
         return (weights * images).sum(dim=2) * mask

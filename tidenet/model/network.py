@@ -1,6 +1,7 @@
 """TIDE-Net: frequency global module, local refiner and fusion head put together."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,18 +19,37 @@ class NetworkInput:
     Parameters
     ----------
     history
-        (batch, month, height, width), oldest first; 0 on land and padding.
+        (batch, month, channel, height, width), oldest first; 0 on land and padding. Channel 0 is
+        the anomaly of the flux, the others those of the drivers, in the configuration's order.
     linear
         Linear forecast to depart from: damped persistence and what is added to it
         (batch, lead, height, width); 0 on land and padding.
     season
         Sine and cosine of the calendar month, of the init month and then of every valid month
         (batch, 1 + lead, 2).
+    mask
+        1 on ocean, 0 on land and padding (batch, 1, height, width).
     """
 
     history: Tensor
     linear: Tensor
     season: Tensor
+    mask: Tensor
+
+    def __getitem__(self, index: Any) -> "NetworkInput":
+        """Return some of the batch."""
+        return NetworkInput(
+            self.history[index], self.linear[index], self.season[index], self.mask[index]
+        )
+
+    def to(self, device: torch.device) -> "NetworkInput":
+        """Return the batch on a device."""
+        return NetworkInput(
+            self.history.to(device),
+            self.linear.to(device),
+            self.season.to(device),
+            self.mask.to(device),
+        )
 
 
 @dataclass(frozen=True)
@@ -50,22 +70,17 @@ class NetworkOutput:
 
 
 class TideNet(nn.Module):
-    """The network.
+    """The network. It belongs to no grid: coast and size come with the input.
 
     Parameters
     ----------
     config
         Its shape.
-    mask
-        1 on ocean, 0 on land and padding (height, width).
     """
 
-    mask: Tensor
-
-    def __init__(self, config: TideNetConfig, mask: Tensor) -> None:
+    def __init__(self, config: TideNetConfig) -> None:
         super().__init__()
-        self.n_modes = min(config.n_modes, mask.shape[0] // 2, mask.shape[1] // 2)
-        self.register_buffer("mask", mask, persistent=False)
+        self.n_modes = config.n_modes
         self.amplitude = AmplitudeBranch(
             config.n_history + 3,
             config.n_leads,
@@ -86,20 +101,21 @@ class TideNet(nn.Module):
 
     def forward(self, x: NetworkInput, noise: Tensor) -> NetworkOutput:
         """Forecast departures; ``noise`` (batch, lead, height, width) starts the refiner."""
-        announced = self._announced(x)  # mask and season as maps
-        amplitude = self.amplitude(torch.cat([x.history, announced], dim=1)) * self.mask
-        phase_image, phase = self.phase(x.history, x.season[:, 0])
-        phase_image = phase_image * self.mask
-        alpha = band_limited_mix(amplitude, phase, self.n_modes) * self.mask
-        last = x.history[:, -1:]
+        announced, mask = self._announced(x), x.mask  # mask and season as maps
+        flux = x.history[:, :, 0]
+        amplitude = self.amplitude(torch.cat([flux, announced], dim=1)) * mask
+        phase_image, phase = self.phase(flux, x.season[:, 0])
+        phase_image = phase_image * mask
+        alpha = band_limited_mix(amplitude, phase, self.n_modes) * mask
+        last = flux[:, -1:]
         # The refiner learns from its own error; it does not bend the images it is given.
         conditions = torch.cat([amplitude, phase_image, last, announced], dim=1).detach()
-        detail = self.refiner.refine(conditions, noise * self.mask) * self.mask
+        detail = self.refiner.refine(conditions, noise * mask) * mask
         images = [amplitude, phase_image, alpha, detail, x.linear, last.expand_as(x.linear)]
-        departure = self.fusion(torch.stack(images, dim=2), self.mask, x.season[:, 1:])
+        departure = self.fusion(torch.stack(images, dim=2), mask, x.season[:, 1:])
         return NetworkOutput(departure, amplitude, phase_image, phase, alpha, detail, conditions)
 
     def _announced(self, x: NetworkInput) -> Tensor:
-        batch, _, height, width = x.history.shape
+        batch, _, _, height, width = x.history.shape
         season = x.season[:, 0].view(batch, 2, 1, 1).expand(batch, 2, height, width)
-        return torch.cat([self.mask.expand(batch, 1, height, width), season], dim=1)
+        return torch.cat([x.mask, season], dim=1)

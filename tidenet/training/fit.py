@@ -2,8 +2,8 @@
 
 The record is split by time (`tidenet.training.windows`). Everything that is fitted before
 validation sees the fitting months only: climatology, damping and the network. On the validation
-block the network is stopped, how far to follow it is chosen, and the size of the errors is measured. Then
-climatology, damping and error patterns are fitted once more on all months.
+block the network is stopped, how far to follow it is chosen, and the size of the errors is
+measured. Then climatology, damping and error patterns are fitted once more on all months.
 """
 
 from collections.abc import Callable, Iterator
@@ -105,7 +105,7 @@ def train_and_hold_out(
     linear = _fit_linear(early, config)
     fitting = make_samples(record, linear, grid, windows.fitting, config)
     validation = make_samples(record, linear, grid, windows.validation, config)
-    network = fit_network(config, grid.mask, fitting, validation, seed, progress)
+    network = fit_network(config, fitting, validation, seed, progress)
     departed = departures(network, validation)
     error = (validation.target - validation.x.linear).numpy()
     follow = _cautious_weight(error, departed, validation.weight.numpy())
@@ -224,7 +224,7 @@ def _detail_std(
             output = network(x, torch.zeros_like(x.linear))
             shape = (DETAIL_SAMPLES, *target.shape[1:])
             noise = torch.randn(shape, generator=generator)
-            details = refined_details(network, output.conditions, noise)
+            details = refined_details(network, output.conditions, noise, x.mask)
             square = square + (details - output.detail).square().mean(dim=0).numpy()
     variance = np.asarray(square) / len(validation)
     typical = np.average(variance, axis=(-2, -1), weights=grid.block_weight)[:, None, None]

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tidenet.configuration import TideNetConfig
 from tidenet.errors import TrainingDivergedError
-from tidenet.model.network import NetworkInput, TideNet
+from tidenet.model.network import TideNet
 from tidenet.model.refiner import TRAINING_STEPS
 from tidenet.training.losses import RefinerDraw, training_loss
 from tidenet.training.progress import TrainingProgress
@@ -22,7 +22,6 @@ from tidenet.training.samples import Samples
 
 def fit_network(
     config: TideNetConfig,
-    mask: np.ndarray,
     fitting: Samples,
     validation: Samples,
     seed: int,
@@ -37,7 +36,7 @@ def fit_network(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = TideNet(config, torch.from_numpy(mask))
+        network = TideNet(config)
     if config.n_epochs == 0:
         return network.eval()
     run = _Run.start(config, network, fitting, seed)
@@ -68,7 +67,7 @@ def departures(network: TideNet, samples: Samples) -> np.ndarray:
     with torch.inference_mode():
         for index in torch.split(torch.arange(len(samples)), 8):
             x, _, _ = samples.batch(index)
-            x = _to(x, network.mask.device)
+            x = x.to(next(network.parameters()).device)
             parts.append(network(x, torch.zeros_like(x.linear)).departure.cpu())
     return torch.cat(parts).numpy()
 
@@ -146,9 +145,9 @@ class _Run:
         return float(np.mean(losses))
 
     def _loss(self, index: torch.Tensor) -> torch.Tensor:
-        device = self.bare.mask.device
+        device = self.accelerator.device
         x, target, weight = self.fitting.blended(index, self.generator)
-        x = _to(x, device)
+        x = x.to(device)
         step = torch.randint(0, TRAINING_STEPS, (len(target),), generator=self.generator)
         noise = torch.randn(target.shape, generator=self.generator)
         draw = RefinerDraw(step.to(device), noise.to(device))
@@ -164,7 +163,3 @@ def _validation_loss(network: TideNet, validation: Samples) -> float:
         validation.target - validation.x.linear - torch.from_numpy(departures(network, validation))
     )
     return float((validation.weight * error.square()).sum() / validation.weight.sum())
-
-
-def _to(x: NetworkInput, device: torch.device) -> NetworkInput:
-    return NetworkInput(x.history.to(device), x.linear.to(device), x.season.to(device))

@@ -85,7 +85,7 @@ def training_loss(
     config
         Weights of the parts.
     """
-    clean_target = torch.where(network.mask > 0, target, torch.zeros_like(target))
+    clean_target = torch.where(x.mask > 0, target, torch.zeros_like(target))
     loss = masked_mean_square(x.linear + output.departure - target, weight)
     loss = loss + config.amplitude_loss * masked_mean_square(
         output.amplitude_image - target, weight
@@ -95,7 +95,7 @@ def training_loss(
         loss = loss + config.phase_loss * error
     if config.refiner_loss:
         detail = (clean_target - output.amplitude_image).detach()
-        noisy = network.refiner.add_noise(detail, draw.noise * network.mask, draw.step)
+        noisy = network.refiner.add_noise(detail, draw.noise * x.mask, draw.step)
         recovered = network.refiner(noisy, draw.step, output.conditions)
         loss = loss + config.refiner_loss * masked_mean_square(recovered - detail, weight)
     return loss

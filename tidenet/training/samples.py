@@ -42,9 +42,7 @@ class Samples:
 
     def batch(self, index: Any) -> tuple[NetworkInput, Tensor, Tensor]:
         """Return input, target and weight of some windows."""
-        x = self.x
-        chosen = NetworkInput(x.history[index], x.linear[index], x.season[index])
-        return chosen, self.target[index], self.weight[index]
+        return self.x[index], self.target[index], self.weight[index]
 
     def alike(self, index: Tensor) -> list[Tensor]:
         """Return for each window the windows whose init month is at most one calendar month off."""
@@ -69,10 +67,10 @@ class Samples:
         one, target_one, weight = self.batch(index)
         two, target_two, _ = self.batch(other)
         c, s = torch.cos(angle), torch.sin(angle)
-        history = c * one.history + s * two.history
+        history = c[:, None] * one.history + s[:, None] * two.history
         linear = c * one.linear + s * two.linear
         target = c * target_one + s * target_two
-        return NetworkInput(history, linear, one.season), target, weight
+        return NetworkInput(history, linear, one.season, one.mask), target, weight
 
 
 def make_samples(
@@ -103,7 +101,8 @@ def make_samples(
     valid = np.array([[int(m.astype(int)) + 1 + k for k in range(config.n_leads)] for m in months])
     weight = grid.block_weight * grid.coarsen(linear.climatology.std)[valid % 12]
     weight = weight / weight.sum(axis=(-2, -1), keepdims=True)
-    x = NetworkInput(_tensor(history), _tensor(forecast), _tensor(seasons))
+    mask = _tensor(grid.mask).expand(len(positions), 1, -1, -1)
+    x = NetworkInput(_tensor(history)[:, :, None], _tensor(forecast), _tensor(seasons), mask)
     return Samples(x, _tensor(target), _tensor(weight), months)
 
 
