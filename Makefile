@@ -63,6 +63,7 @@ bench: $(DEV)  ## measure; results go to docs/benchmarks.md by hand, with machin
 
 bench-gpu: $(DEV)  ## training and forecast speed on the GPU, or small on the CPU
 	@$(BIN)/python -m benchmarks.train_and_forecast
+	@$(BIN)/python -m benchmarks.upstream_speed
 
 clean:  ## remove the virtual environment, the demo and caches
 	rm -rf $(VENV) tidenet-demo .pytest_cache .mypy_cache .ruff_cache *.egg-info

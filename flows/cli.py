@@ -13,6 +13,8 @@ from typing import Annotated
 import typer
 
 from flows.command import EXIT_REFUSED, named_errors, workspace_of
+from flows.drivers_cli import drivers_app
+from flows.models_cli import models_app
 from flows.products_cli import products_app
 
 app = typer.Typer(
@@ -21,7 +23,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.add_typer(models_app, name="models")
 app.add_typer(products_app, name="products")
+app.add_typer(drivers_app, name="drivers")
 
 
 @app.callback()
@@ -186,6 +190,8 @@ def verify(context: typer.Context) -> None:
         if verified.n_scored
         else "Nothing new to score."
     )
+    if verified.drift is not None:
+        say(verified.drift.reason)
 
 
 @app.command()

@@ -65,6 +65,22 @@ def ingest_files(product: str | None, months: list[str] | None) -> list[dict[str
     ]
 
 
+@task(name="renew-drivers", timeout_seconds=4 * 3600, **STEADY)
+def renew_drivers() -> list[dict[str, Any]]:
+    """Take new months of the record's drivers; return what could not be taken of each."""
+    from flows.operations.drivers import renew_drivers as operation
+
+    return [
+        {
+            "driver": driver.name,
+            "added": len(driver.added),
+            "revised": len(driver.revised),
+            "problems": [f"{month}: {why}" for month, why in driver.problems],
+        }
+        for driver in operation(_workspace())
+    ]
+
+
 @task(name="make-forecast", timeout_seconds=2 * 3600, **STEADY)
 def make_forecast(init: str | None, seed: int) -> dict[str, Any]:
     """Forecast from one init month; return the run's id."""
@@ -146,6 +162,15 @@ def ingest_monthly(
     """
     logger = get_run_logger()
     files = ingest_files(product, months)
+    # Before anybody hears of the month: a forecast may read both. One that reads a driver which is
+    # missing says so by itself; the others need not wait for it.
+    drivers = renew_drivers(return_state=True)
+    if drivers.is_completed():
+        for driver in drivers.result():
+            for problem in driver["problems"]:
+                logger.warning("driver %s, %s", driver["driver"], problem)
+    else:
+        logger.warning("drivers were not renewed: %s", drivers.message)
     published = [file for file in files if file["outcome"] in ("committed", "revised")]
     for file in published:
         logger.info("%s %s: snapshot %s", file["month"], file["outcome"], file["snapshot_id"])

@@ -263,6 +263,9 @@ def print_status(status: "Status") -> None:
                 f"{_signed(row.msss_damped_persistence)} against damped persistence "
                 f"({row.issued_kind}, {row.n_months} months)",
             )
+    if status.drift is not None:
+        style = "red" if status.drift.drifting else "green"
+        grid.add_row("drift", f"[{style}]{escape(status.drift.reason)}[/]")
     for label, style, files in (
         ("quarantined", "red", status.quarantined),
         ("waiting", "yellow", status.waiting),

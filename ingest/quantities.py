@@ -123,6 +123,7 @@ _ALL = (
             "mass_concentration_chlorophyll_concentration_in_sea_water",
         ),
     ),
+    Quantity("climate_index", "climate index, as its centre defines it", "1", -100.0, 100.0),
 )
 
 QUANTITIES = {quantity.name: quantity for quantity in _ALL}

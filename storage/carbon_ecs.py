@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from storage.array_layout import months_of
 from storage.flux_month import FluxMonth, SourceFile
 from storage.grid import Grid
 from storage.handover_text import InvalidHandOverError
@@ -35,6 +36,14 @@ from storage.record_commits import (
     compare,
     compare_month,
 )
+from storage.record_drivers import (
+    DriverCommit,
+    DriverDeclaration,
+    DriverMonth,
+    MissingDriverError,
+    RecordDrivers,
+    commit_drivers,
+)
 from storage.record_errors import (
     BeforeRecordError,
     ConcurrentWriteError,
@@ -46,16 +55,20 @@ from storage.record_errors import (
     RecordNotFoundError,
 )
 from storage.record_months import FIELDS, array_of, record_hash, values_of
-from storage.record_template import RecordTemplate, months_of
+from storage.record_template import RecordTemplate
 
 __all__ = [
     "BeforeRecordError",
     "CarbonEcs",
     "Commit",
     "ConcurrentWriteError",
+    "DriverCommit",
+    "DriverDeclaration",
+    "DriverMonth",
     "GapError",
     "InvalidHandOverError",
     "InvalidLocationError",
+    "MissingDriverError",
     "MonthNotInRecordError",
     "Patience",
     "ReadOnlyRecordError",
@@ -238,8 +251,8 @@ class CarbonEcs:
 
         Over the grid, the ocean mask, and each month with its latest content in the order of
         months: two records made from the same files have the same one, although their snapshots
-        have other ids. Neither attributes nor earlier revisions count. The contents are told by
-        the commits' metadata, so that no field is read where the history is whole.
+        have other ids. Neither attributes, drivers nor earlier revisions count. The contents are
+        told by the commits' metadata, so that no field is read where the history is whole.
         """
         hashes = {str(month): "" for month in self._months}
         missing = set(hashes)
@@ -253,6 +266,11 @@ class CarbonEcs:
         for month in missing:  # their commits were expired
             hashes[month] = self._month_at(np.datetime64(month, "M")).content_hash()
         return record_hash(self.grid, self.ocean, hashes)
+
+    @property
+    def drivers(self) -> RecordDrivers:
+        """What the record holds beside the flux, at the snapshot that is read."""
+        return RecordDrivers(self._repository, self._group)
 
     def history(self) -> tuple[Snapshot, ...]:
         """Return the snapshot that is read and every one before it, newest first."""
@@ -353,6 +371,36 @@ class CarbonEcs:
         self._require_writable()
         compare_month(self._repository, self.template, month)
         commit = commit_month(self._repository, self.template, at_stored_precision(month))
+        self._follow(commit.snapshot_id)
+        return commit
+
+    def commit_drivers(
+        self, declaration: DriverDeclaration, months: Sequence[DriverMonth]
+    ) -> DriverCommit:
+        """Commit consecutive months of a driver in one transaction, and move on to the snapshot.
+
+        A driver that the record does not have begins with them. Months that it holds already,
+        with the same values, change nothing.
+
+        Parameters
+        ----------
+        declaration
+            The driver.
+        months
+            In the order of time.
+
+        Raises
+        ------
+        RecordMismatchError
+            If the driver's units, products or grid, or the stored record, differ from what is
+            declared, or a month does not fit. Every difference is listed.
+        GapError, BeforeRecordError
+            If a month would leave a gap, or lies before the driver's first month.
+        ConcurrentWriteError, ReadOnlyRecordError, StoreUnavailableError
+            As `commit_month`.
+        """
+        self._require_writable()
+        commit = commit_drivers(self._repository, self.template, declaration, months)
         self._follow(commit.snapshot_id)
         return commit
 

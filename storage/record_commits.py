@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import icechunk
 import zarr
 
+from storage.array_layout import months_of
 from storage.flux_month import FluxMonth
 from storage.handover_text import canonical_text, text_sha256
 from storage.icechunk_repository import Conflict, Repository
@@ -19,7 +20,7 @@ from storage.outside import redact
 from storage.record_errors import ConcurrentWriteError, RecordExistsError, RecordMismatchError
 from storage.record_handovers import add_handover, handovers_of
 from storage.record_months import holds, place_for, values_of, write_month
-from storage.record_template import RecordTemplate, months_of
+from storage.record_template import RecordTemplate
 
 Done = TypeVar("Done")
 
@@ -90,7 +91,7 @@ def commit_month(repository: Repository, template: RecordTemplate, month: FluxMo
         repository.write(lambda: write_month(group, position, month, revision))
         return _commit_session(repository, session, month, revision, content_hash)
 
-    return _with_retries(repository, once, f"{month.month} was")
+    return with_retries(repository, once, f"{month.month} was")
 
 
 def commit_handover(repository: Repository, template: RecordTemplate, text: str) -> str:
@@ -111,12 +112,12 @@ def commit_handover(repository: Repository, template: RecordTemplate, text: str)
         products = {
             name: parameters[name] for name in ("old_product", "new_product") if name in parameters
         }
-        metadata = {"handover_sha256": text_sha256(wanted), **products, "software": _software()}
+        metadata = {"handover_sha256": text_sha256(wanted), **products, "software": software()}
         between = " to ".join(str(name) for name in products.values())
         message = f"Hand-over {len(known) + 1}: {between or 'products not named'}"
         return repository.commit(session, message, metadata)
 
-    return _with_retries(repository, once, "The hand-over was")
+    return with_retries(repository, once, "The hand-over was")
 
 
 def compare(repository: Repository, template: RecordTemplate, group: zarr.Group) -> None:
@@ -143,8 +144,14 @@ def compare_month(repository: Repository, template: RecordTemplate, month: FluxM
         )
 
 
-def _with_retries(repository: Repository, once: Callable[[], Done], what: str) -> Done:
-    """Commit with the right to write, and again after each lost race."""
+def with_retries(repository: Repository, once: Callable[[], Done], what: str) -> Done:
+    """Commit with the right to write, and again after each lost race.
+
+    Raises
+    ------
+    ConcurrentWriteError
+        If other writers did not let this one through in time; ``what`` begins its message.
+    """
     with repository.writing():
         for attempt in range(COMMIT_TRIES):
             try:
@@ -173,12 +180,13 @@ def _commit_session(
         "source_sha256": month.source.sha256,
         "source_url": redact(month.source.url),
         "content_hash": content_hash,
-        "software": _software(),
+        "software": software(),
     }
     message = f"{month.month}, revision {revision}, from {month.source.product}"
     snapshot_id = repository.commit(session, message, metadata)
     return Commit(snapshot_id, True, content_hash, revision)
 
 
-def _software() -> str:
+def software() -> str:
+    """Return the name and version of this software, as commits record it."""
     return f"tidenet {importlib.metadata.version('tidenet')}"

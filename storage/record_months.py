@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import zarr
 
+from storage.array_layout import time_value
 from storage.flux_month import FluxMonth
 from storage.grid import Grid
 from storage.months import Month, month_range
 from storage.record_errors import BeforeRecordError, GapError
-from storage.record_template import time_value
 
 FIELDS = ("fco2", "quality", "uncertainty")
 """The variables (time, lat, lon) that a month is made of."""
 
 
-def place_for(month: Month, months: np.ndarray) -> int:
-    """Return where a month belongs on the time axis.
+def place_for(month: Month, months: np.ndarray, whose: str = "the record") -> int:
+    """Return where a month belongs on a time axis, the record's own or that of one of its drivers.
 
     Raises
     ------
@@ -30,15 +30,15 @@ def place_for(month: Month, months: np.ndarray) -> int:
         return 0
     if month < months[0]:
         raise BeforeRecordError(
-            f"{month} lies before the record.",
-            found=f"the record begins with {months[0]}",
+            f"{month} lies before {whose}.",
+            found=f"{whose} begins with {months[0]}",
             expected=f"a month from {months[0]} to {months[-1] + 1}",
             remedy="To begin earlier, make a new record and ingest every month in order.",
         )
     missing = month_range(months[-1] + 1, month - 1)
     if missing:
         raise GapError(
-            f"{month} would leave a gap in the record.",
+            f"{month} would leave a gap in {whose}.",
             found=_span(missing),
             expected=f"a month up to {months[-1] + 1}",
             remedy="Ingest the missing months first, in order.",

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from storage.array_layout import months_of
 from storage.flux_month import Quality
 from storage.grid import Grid
 from storage.icechunk_repository import Repository
 from storage.locations import Location, Patience
 from storage.months import Month
 from storage.record_months import array_of, values_of
-from storage.record_template import months_of
 
 # Months that are read in one call, so that the time limit of a call does not grow with the record.
 _MONTHS_PER_CALL = 12

@@ -6,7 +6,6 @@ collected before anything is written, so that one message lists them all.
 Values are rounded before they are written: 10 mantissa bits for the flux (relative error at most
 4.9e-4, far below what a flux is known to), 5 for its uncertainty (1.6 %). The bits that hold only
 noise would fill most of the disk.
-The stored metadata stays plain Zarr v3, which any reader of the format understands.
 """
 
 from collections.abc import Mapping
@@ -16,11 +15,19 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec
 
+from storage.array_layout import (
+    TIME_CHUNK,
+    Variable,
+    arrays_differences,
+    attribute_differences,
+    create_arrays,
+    grid_axes,
+    grid_values,
+    time_axis,
+)
 from storage.flux_month import Quality
 from storage.grid import Grid
-from storage.months import Month
 from storage.record_errors import RecordMismatchError
 from storage.record_handovers import HANDOVERS, handover_differences, handovers_of
 from storage.regions import region_masks
@@ -30,30 +37,6 @@ STANDARD_NAME = "surface_upward_mole_flux_of_carbon_dioxide"
 FLUX_UNITS = "mmol m-2 d-1"
 FLUX_MANTISSA_BITS = 10
 UNCERTAINTY_MANTISSA_BITS = 5
-
-TIME_UNITS = "days since 1970-01-01"
-# One chunk holds 80 years of months: the whole axis is one small object.
-TIME_CHUNK = 1024
-
-_COMPRESSOR = BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle")
-_COMPARED = ("shape", "data_type", "dimension_names", "chunk_grid", "codecs", "fill_value")
-
-
-@dataclass(frozen=True)
-class Variable:
-    """One declared array: name, dimensions, type, chunks, fill value and CF attributes."""
-
-    name: str
-    dims: tuple[str, ...]
-    dtype: Any
-    attributes: Mapping[str, Any]
-    chunks: tuple[int, ...]
-    fill_value: Any = None
-
-    @property
-    def grows(self) -> bool:
-        """Whether the array has a row for each month."""
-        return self.dims[0] == "time"
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +142,7 @@ class RecordTemplate:
     @cached_property
     def variables(self) -> tuple[Variable, ...]:
         """Every array of the record."""
-        return _axes(self.grid) + _masks(self.grid) + _monthly(self.grid)
+        return time_axis() + grid_axes(self.grid) + _masks(self.grid) + _monthly(self.grid)
 
     def write(self, group: zarr.Group) -> None:
         """Write an empty record: the grid, the masks, and a time axis without months."""
@@ -177,30 +160,14 @@ class RecordTemplate:
 
     def _write_metadata(self, group: zarr.Group, sizes: Mapping[str, int]) -> None:
         known = {"time": 0, "lat": self.grid.n_lat, "lon": self.grid.n_lon, "bnds": 2, **sizes}
-        for variable in self.variables:
-            group.create_array(
-                variable.name,
-                shape=tuple(known[dim] for dim in variable.dims),
-                dtype=variable.dtype,
-                chunks=variable.chunks,
-                compressors=[_COMPRESSOR],
-                fill_value=variable.fill_value,
-                dimension_names=variable.dims,
-                attributes=dict(variable.attributes),
-            )
+        create_arrays(group, self.variables, known)
         # Last, because its format mark is what makes the group a record.
         group.attrs.update(self.group_attributes)
 
     @property
     def _coordinates(self) -> dict[str, np.ndarray]:
         """Values that must be the same in the store to the last digit."""
-        return {
-            "lat": self.grid.lat,
-            "lon": self.grid.lon,
-            "lat_bnds": self.grid.lat_bounds,
-            "lon_bnds": self.grid.lon_bounds,
-            "ocean": self.ocean.astype(np.int8),
-        }
+        return {**grid_values(self.grid), "ocean": self.ocean.astype(np.int8)}
 
     def differences(self, group: zarr.Group) -> list[str]:
         """Return how a stored record differs from this declaration, one sentence each.
@@ -214,22 +181,13 @@ class RecordTemplate:
         lines = handover_differences(found_attributes, expected_attributes)
         for attributes in (found_attributes, expected_attributes):
             attributes.pop(HANDOVERS, None)
-        lines += _attribute_differences("record", found_attributes, expected_attributes)
-        stored = dict(group.arrays())
-        expected_arrays = dict(self._expected_arrays.arrays())
-        for name in sorted(stored.keys() - expected_arrays.keys()):
-            lines.append(f"{name}: in the store, but not declared")
-        for variable in self.variables:
-            if variable.name not in stored:
-                lines.append(f"{variable.name}: declared, but not in the store")
-                continue
-            lines += _array_differences(
-                variable, stored[variable.name], expected_arrays[variable.name]
-            )
-        for name, expected in self._coordinates.items():
-            if name in stored and stored[name].shape == expected.shape:
-                lines += _value_differences(name, np.asarray(stored[name][...]), expected)
-        return lines
+        lines += attribute_differences("record", found_attributes, expected_attributes)
+        return lines + arrays_differences(
+            self.variables,
+            dict(group.arrays()),
+            dict(self._expected_arrays.arrays()),
+            self._coordinates,
+        )
 
     @cached_property
     def _expected_arrays(self) -> zarr.Group:
@@ -237,43 +195,6 @@ class RecordTemplate:
         group = zarr.create_group(zarr.storage.MemoryStore())
         self._write_metadata(group, {"region": 1})
         return group
-
-
-def time_value(month: Month) -> int:
-    """Return the number of days from 1970-01-01 to the first day of a month."""
-    return int(month.astype("datetime64[D]").astype(np.int64))
-
-
-def months_of(days: np.ndarray) -> np.ndarray:
-    """Return the months (datetime64[M]) of stored times (days since 1970-01-01)."""
-    return days.astype("datetime64[D]").astype("datetime64[M]")
-
-
-def _axes(grid: Grid) -> tuple[Variable, ...]:
-    def axis(name: str, short: str, n: int, **attributes: str) -> tuple[Variable, Variable]:
-        values = Variable(
-            short, (short,), "float64", {**attributes, "bounds": f"{short}_bnds"}, (n,), np.nan
-        )
-        text = {"long_name": f"{name} of the cell edges"}
-        return values, Variable(f"{short}_bnds", (short, "bnds"), "float64", text, (n, 2), np.nan)
-
-    latitude = {"standard_name": "latitude", "units": "degrees_north", "axis": "Y"}
-    longitude = {"standard_name": "longitude", "units": "degrees_east", "axis": "X"}
-    time = {
-        "standard_name": "time",
-        "long_name": "first day of the month, 00:00 UTC",
-        "units": TIME_UNITS,
-        "calendar": "proleptic_gregorian",
-        "axis": "T",
-        "bounds": "time_bnds",
-    }
-    ends = {"long_name": "first day of the month and of the next one"}
-    return (
-        Variable("time", ("time",), "int64", time, (TIME_CHUNK,), 0),
-        Variable("time_bnds", ("time", "bnds"), "int64", ends, (TIME_CHUNK, 2), 0),
-        *axis("latitude", "lat", grid.n_lat, **latitude),
-        *axis("longitude", "lon", grid.n_lon, **longitude),
-    )
 
 
 def _masks(grid: Grid) -> tuple[Variable, ...]:
@@ -329,55 +250,6 @@ def _monthly(grid: Grid) -> tuple[Variable, ...]:
         Variable("uncertainty", dims, "float32", uncertainty, chunks, np.nan),
         Variable("revision", ("time",), "int32", revision, (TIME_CHUNK,), 0),
     )
-
-
-def _attribute_differences(
-    owner: str, found: Mapping[str, Any], expected: Mapping[str, Any]
-) -> list[str]:
-    lines = []
-    for key in sorted(found.keys() | expected.keys()):
-        if key not in found:
-            lines.append(f"{owner}, attribute {key}: missing, declared as {expected[key]!r}")
-        elif key not in expected:
-            lines.append(f"{owner}, attribute {key}: stored as {found[key]!r}, not declared")
-        elif found[key] != expected[key]:
-            stored = f"stored as {found[key]!r}"
-            lines.append(f"{owner}, attribute {key}: {stored}, declared as {expected[key]!r}")
-    return lines
-
-
-def _array_differences(variable: Variable, found: zarr.Array, expected: zarr.Array) -> list[str]:
-    stored, declared = found.metadata.to_dict(), expected.metadata.to_dict()
-    # The number of months grows, and the number of regions follows from the mask.
-    fixed = [i for i, dim in enumerate(variable.dims) if dim not in ("time", "region")]
-    for metadata in (stored, declared):
-        shape = metadata["shape"]
-        assert isinstance(shape, tuple | list)
-        if len(shape) == len(variable.dims):
-            metadata["shape"] = tuple(shape[i] for i in fixed)
-    lines = []
-    for key in _COMPARED:
-        # repr, because NaN as a fill value differs from itself.
-        if repr(stored.get(key)) != repr(declared.get(key)):
-            lines.append(
-                f"{variable.name}, {key}: stored as {stored.get(key)!r}, "
-                f"declared as {declared.get(key)!r}"
-            )
-    return lines + _attribute_differences(variable.name, dict(found.attrs), variable.attributes)
-
-
-def _value_differences(name: str, found: np.ndarray, expected: np.ndarray) -> list[str]:
-    if np.array_equal(found, expected):
-        return []
-    if found.ndim == 1 and np.array_equal(found[::-1], expected):
-        return [f"{name}: stored in the opposite order"]
-    differing = int((found != expected).sum())
-    where = np.unravel_index(int(np.argmax(found != expected)), found.shape)
-    place = ", ".join(str(int(i)) for i in where)
-    return [
-        f"{name}: {differing} of {expected.size} values differ, the first at [{place}]: "
-        f"stored {found[where]}, declared {expected[where]}"
-    ]
 
 
 def _number(value: Any) -> float:

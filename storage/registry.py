@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Row, insert, select
 
@@ -12,6 +12,12 @@ from storage.database import on_conflict_do_nothing, reading, transaction, witho
 from storage.errors import TidenetError
 from storage.months import Month
 from storage.views import champion as champion_view
+
+DecisionKind = Literal["gate", "first", "by-hand", "rollback", "refused"]
+"""How it was decided: by the figures, as the first model of a grid, by a person, by a person who
+went back, or by the trial in which the model could not be served."""
+
+Rival = Literal["champion", "climatology", "damped-persistence"]
 
 
 class UnknownModelError(TidenetError):
@@ -54,6 +60,12 @@ class ModelVersion:
         What it was trained on.
     note
         Anything a person wrote about it.
+    source
+        Where it was imported from, by whom and when; empty if it was trained here.
+    twin_url, twin_sha256, twin_until
+        Its twin: the same network with all else fitted up to this month only, before the
+        validation block. It is judged in its place on months that the model has learned from.
+        None if it has none.
     """
 
     version: str
@@ -74,6 +86,45 @@ class ModelVersion:
     libraries: Mapping[str, str] = field(default_factory=dict)
     hardware: str = ""
     note: str = ""
+    source: str = ""
+    twin_url: str | None = None
+    twin_sha256: str | None = None
+    twin_until: Month | None = None
+
+
+@dataclass(frozen=True)
+class PromotionFigure:
+    """A candidate beside one rival, on init months that neither has learned from.
+
+    Parameters
+    ----------
+    rival
+        What it is compared with.
+    lead_months
+        1 to 12; 0 for all leads together.
+    n_months, first_init_month, last_init_month
+        Init months that both forecast.
+    rmse, rmse_rival
+        Root mean squared errors, mmol m-2 d-1.
+    difference
+        MSSS against climatology, candidate minus rival.
+    low, high
+        Its 90 % interval; None where there are too few months.
+    passed
+        Whether the gate's condition on it is met; None where it has none.
+    """
+
+    rival: Rival
+    lead_months: int
+    n_months: int
+    first_init_month: Month
+    last_init_month: Month
+    rmse: float
+    rmse_rival: float
+    difference: float
+    low: float | None = None
+    high: float | None = None
+    passed: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +147,10 @@ class Promotion:
         The figures that the decision rests on, as JSON.
     previous_champion
         The champion at the time; None if there was none.
+    kind
+        How it was decided.
+    figures
+        The candidate beside its rivals.
     """
 
     model_version: str
@@ -105,6 +160,8 @@ class Promotion:
     decided_at: dt.datetime
     numbers: Mapping[str, Any] = field(default_factory=dict)
     previous_champion: str | None = None
+    kind: DecisionKind = "gate"
+    figures: tuple[PromotionFigure, ...] = ()
 
 
 def register_model(engine: Engine, model: ModelVersion) -> None:
@@ -131,7 +188,7 @@ def register_model(engine: Engine, model: ModelVersion) -> None:
 
 
 def record_promotion(engine: Engine, promotion: Promotion) -> None:
-    """Add a promotion decision.
+    """Add a promotion decision with its figures, in one transaction.
 
     Raises
     ------
@@ -140,7 +197,15 @@ def record_promotion(engine: Engine, promotion: Promotion) -> None:
     """
     with transaction(engine) as connection:
         require_model(connection, promotion.model_version)
-        connection.execute(insert(t.Promotion).values(**asdict(promotion)))
+        columns = asdict(promotion)
+        figures = columns.pop("figures")
+        done = connection.execute(insert(t.Promotion).values(**columns))
+        if figures:
+            assert done.inserted_primary_key is not None
+            key = done.inserted_primary_key[0]
+            connection.execute(
+                insert(t.PromotionFigure), [{"promotion_id": key, **row} for row in figures]
+            )
 
 
 def champion(engine: Engine, grid: str) -> ModelVersion | None:
@@ -177,17 +242,51 @@ def models(engine: Engine, grid: str | None = None) -> tuple[ModelVersion, ...]:
 
 
 def promotions(engine: Engine, grid: str | None = None) -> tuple[Promotion, ...]:
-    """Return every promotion decision (on a grid), oldest first."""
-    names = [field.name for field in fields(Promotion)]
+    """Return every promotion decision (on a grid), oldest first, with its figures."""
+    names = [field.name for field in fields(Promotion) if field.name != "figures"]
     query = (
-        select(*(getattr(t.Promotion, name) for name in names))
+        select(t.Promotion.id, *(getattr(t.Promotion, name) for name in names))
         .join(t.ModelVersion, t.ModelVersion.version == t.Promotion.model_version)
         .order_by(t.Promotion.id)
     )
     if grid is not None:
         query = query.where(t.ModelVersion.grid == grid)
     with reading(engine) as connection:
-        return tuple(Promotion(**row) for row in connection.execute(query).mappings())
+        figures = _figures(connection)
+        return tuple(
+            Promotion(**{name: row[name] for name in names}, figures=figures.get(row["id"], ()))
+            for row in connection.execute(query).mappings()
+        )
+
+
+def earlier_champion(engine: Engine, grid: str) -> ModelVersion | None:
+    """Return the model that going back from the present champion leads to; None if there is none.
+
+    Going back undoes the last promotion that stands: going back twice undoes two.
+    """
+    held: list[str] = []
+    for decision in promotions(engine, grid):
+        if not decision.promoted:
+            continue
+        if decision.kind == "rollback" and decision.model_version in held:
+            while held[-1] != decision.model_version:
+                held.pop()
+        elif not held or held[-1] != decision.model_version:
+            held.append(decision.model_version)
+    return model(engine, held[-2]) if len(held) > 1 else None
+
+
+def _figures(connection: Connection) -> dict[int, tuple[PromotionFigure, ...]]:
+    """Return the figures of every decision by its key, rival by rival, all leads first."""
+    names = [field.name for field in fields(PromotionFigure)]
+    query = select(
+        t.PromotionFigure.promotion_id, *(getattr(t.PromotionFigure, name) for name in names)
+    ).order_by(t.PromotionFigure.rival, t.PromotionFigure.lead_months)
+    found: dict[int, tuple[PromotionFigure, ...]] = {}
+    for row in connection.execute(query).mappings():
+        figure = PromotionFigure(**{name: row[name] for name in names})
+        found[row["promotion_id"]] = (*found.get(row["promotion_id"], ()), figure)
+    return found
 
 
 def require_model(connection: Connection, version: str) -> Row[Any]:
@@ -209,7 +308,11 @@ def require_model(connection: Connection, version: str) -> Row[Any]:
 
 
 def _with_clean_urls(model: ModelVersion) -> ModelVersion:
-    return replace(model, weights_url=without_credentials(model.weights_url))
+    return replace(
+        model,
+        weights_url=without_credentials(model.weights_url),
+        twin_url=None if model.twin_url is None else without_credentials(model.twin_url),
+    )
 
 
 def _model_version(row: Row[Any]) -> ModelVersion:

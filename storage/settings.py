@@ -46,6 +46,15 @@ class Settings(BaseSettings):
         int, Field(ge=1, le=12, description="Months that forecasts of a new model reach.")
     ] = 6
     n_members: Annotated[int, Field(ge=2, description="Ensemble members of a forecast.")] = 20
+    promotion_margin: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Skill (MSSS) that a model trained on later months may surely fall short "
+            "of the champion's by and still replace it.",
+        ),
+    ] = 0.02
     archive_step: Annotated[
         float, Field(gt=0, description="Cell size (degrees) of the archive's cell rows.")
     ] = 0.1

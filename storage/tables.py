@@ -2,7 +2,7 @@
 
 Every flux is in mmol m-2 d-1, positive out of the sea, unless a column says otherwise. A month is
 the date of its first day. Times are UTC. The migrations build what is declared here and in
-`storage.ingest_tables`, and a test compares the two.
+`storage.ingest_tables` and `storage.model_tables`, and a test compares the two.
 """
 
 import datetime as dt
@@ -30,6 +30,7 @@ from storage.ingest_tables import (
     MonthRevision,
     ProductFile,
 )
+from storage.model_tables import DriftCheck, ModelVersion, Promotion, PromotionFigure
 from storage.months import Month
 from storage.table_rules import (
     Table,
@@ -47,6 +48,7 @@ __all__ = [
     "Cell",
     "CellPrediction",
     "Check",
+    "DriftCheck",
     "ForecastLead",
     "ForecastRun",
     "HandOver",
@@ -56,76 +58,12 @@ __all__ = [
     "MonthRevision",
     "ProductFile",
     "Promotion",
+    "PromotionFigure",
     "Region",
     "RegionalPrediction",
     "SkillScore",
     "Table",
 ]
-
-
-class ModelVersion(Table):
-    """A trained model."""
-
-    __tablename__ = "model_versions"
-    __table_args__ = (
-        is_sha256("weights_sha256"),
-        *(is_month(name) for name in ("trained_from", "trained_until")),
-        *(is_optional_month(name) for name in ("validated_from", "validated_until")),
-        CheckConstraint("trained_from <= trained_until", name="training_runs_forward"),
-        CheckConstraint("validated_from <= validated_until", name="validation_runs_forward"),
-        {"comment": "One row per trained model version"},
-    )
-
-    version: Mapped[str] = mapped_column(primary_key=True, comment="Its name")
-    method: Mapped[str] = mapped_column(
-        comment="tidenet, climatology, persistence, damped-persistence, ..."
-    )
-    grid: Mapped[str] = mapped_column(comment="Name of the grid that it was trained on")
-    weights_url: Mapped[str] = mapped_column(comment="Where its weights lie")
-    weights_sha256: Mapped[str] = mapped_column(comment="SHA-256 of its weights, hexadecimal")
-    snapshot_id: Mapped[str] = mapped_column(comment="Snapshot of the record it was trained on")
-    trained_from: Mapped[Month] = mapped_column(comment="First month of the training data")
-    trained_until: Mapped[Month] = mapped_column(
-        comment="Last month of the training data: nothing later entered the model"
-    )
-    validated_from: Mapped[Month | None] = mapped_column(
-        comment="First month of the validation block inside the training data; null if none"
-    )
-    validated_until: Mapped[Month | None] = mapped_column(
-        comment="Last month of the validation block; null if none"
-    )
-    config: Mapped[dict[str, Any]] = mapped_column(Json, comment="Configuration")
-    metrics: Mapped[dict[str, Any]] = mapped_column(Json, comment="Figures of the training")
-    code_version: Mapped[str] = mapped_column(comment="Version of this package")
-    libraries: Mapped[dict[str, Any]] = mapped_column(Json, comment="Versions of the libraries")
-    seed: Mapped[int] = mapped_column(BigInteger, comment="Seed of the training")
-    hardware: Mapped[str] = mapped_column(comment="What it was trained on")
-    created_at: Mapped[dt.datetime] = mapped_column(comment="When it was trained (UTC)")
-    note: Mapped[str] = mapped_column(comment="What a person wrote about it")
-
-
-class Promotion(Table):
-    """A decision about a candidate model."""
-
-    __tablename__ = "promotions"
-    __table_args__ = (
-        CheckConstraint("length(reason) > 0", name="reason_is_given"),
-        Index("ix_promotions_model_version", "model_version"),
-        {"comment": "One row per decision whether a model becomes the champion"},
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True, comment="Key; later decisions are higher")
-    model_version: Mapped[str] = mapped_column(
-        ForeignKey("model_versions.version"), comment="The candidate"
-    )
-    promoted: Mapped[bool] = mapped_column(comment="Whether it became the champion")
-    reason: Mapped[str] = mapped_column(comment="Why, one sentence")
-    numbers: Mapped[dict[str, Any]] = mapped_column(Json, comment="Figures it was decided by")
-    previous_champion: Mapped[str | None] = mapped_column(
-        ForeignKey("model_versions.version"), comment="Champion at the time; null if there was none"
-    )
-    decided_by: Mapped[str] = mapped_column(comment="Who or what decided")
-    decided_at: Mapped[dt.datetime] = mapped_column(comment="When (UTC)")
 
 
 class ForecastRun(Table):

@@ -48,6 +48,26 @@ champion = _view(
     t.Promotion.previous_champion,
 )
 
+drift_current = _view(
+    "drift_current",
+    "The newest look at the drift of each grid's champion",
+    t.ModelVersion.grid,
+    ("drift_check_id", t.DriftCheck.id),
+    t.DriftCheck.model_version,
+    t.DriftCheck.first_valid_month,
+    t.DriftCheck.last_valid_month,
+    t.DriftCheck.n_months,
+    t.DriftCheck.n_hindcast_months,
+    t.DriftCheck.msss,
+    t.DriftCheck.msss_hindcast,
+    t.DriftCheck.level,
+    t.DriftCheck.level_limit,
+    t.DriftCheck.drifting,
+    t.DriftCheck.retraining_due,
+    t.DriftCheck.reason,
+    t.DriftCheck.checked_at,
+)
+
 latest_months = _view(
     "latest_months",
     "The latest revision of each month, with the file that it was made from",

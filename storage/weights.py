@@ -80,12 +80,38 @@ def save_model(
     ValueError, TypeError
         If the metadata are not JSON.
     """
+    return save_files(models_url, name, *model_files(tensors, metadata), patience)
+
+
+def model_files(
+    tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
+) -> tuple[bytes, bytes]:
+    """Return the content of a model's two files, weights and metadata. As for `save_model`."""
     from safetensors.numpy import save
 
     # safetensors writes the buffer as it lies in memory: it must be in C order.
     weights = save({key: np.asarray(value, order="C") for key, value in tensors.items()})
     text = json.dumps(dict(metadata), sort_keys=True, indent=1, allow_nan=False).encode()
-    sha256 = _digest(weights, text)
+    return weights, text
+
+
+def save_files(
+    models_url: str | Path,
+    name: str,
+    weights: bytes,
+    text: bytes,
+    patience: Patience = DEFAULT_PATIENCE,
+) -> StoredModel:
+    """Write a model that is given as its two files, byte by byte. Otherwise as `save_model`.
+
+    Parameters
+    ----------
+    models_url, name, patience
+        As for `save_model`.
+    weights, text
+        Content of ``weights.safetensors`` and of ``model.json``; see `parse_model`.
+    """
+    sha256 = model_digest(weights, text)
     version = f"{name}-{sha256[:8]}"
     location = Location.parse(models_url).joined(version)
 
@@ -114,18 +140,41 @@ def load_model(
     StoreUnavailableError
         If the place cannot be reached.
     """
+    location = Location.parse(uri)
+    weights, text = _read(location, patience)
+    found = model_digest(weights, text)
+    if found != sha256:
+        raise _corrupt(location.url, found=f"SHA-256 {found}", expected=f"SHA-256 {sha256}")
+    return parse_model(weights, text, location.url)
+
+
+def parse_model(
+    weights: bytes, text: bytes, place: str
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the tensors and metadata that a model's two files hold.
+
+    Parameters
+    ----------
+    weights, text
+        Content of ``weights.safetensors`` and of ``model.json``.
+    place
+        Where they are from, for messages.
+
+    Raises
+    ------
+    CorruptWeightsError
+        If they cannot be read. Nothing in them is ever executed.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    location = Location.parse(uri)
-    weights, text = _read(location, patience)
-    found = _digest(weights, text)
-    if found != sha256:
-        raise _corrupt(location, found=f"SHA-256 {found}", expected=f"SHA-256 {sha256}")
     try:
-        return load(weights), json.loads(text)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise _corrupt(location, found=f"{type(error).__name__}: {error}") from error
+        tensors, metadata = load(weights), json.loads(text)
+    except (SafetensorError, ValueError, KeyError, RecursionError) as error:
+        raise _corrupt(place, found=f"{type(error).__name__}: {error}") from error
+    if not isinstance(metadata, dict):
+        raise _corrupt(place, found=f"a {type(metadata).__name__} as metadata", expected="a table")
+    return tensors, metadata
 
 
 def _read(location: Location, patience: Patience) -> tuple[bytes, bytes]:
@@ -147,14 +196,15 @@ def _read(location: Location, patience: Patience) -> tuple[bytes, bytes]:
     return weights, text
 
 
-def _digest(weights: bytes, text: bytes) -> str:
+def model_digest(weights: bytes, text: bytes) -> str:
+    """Return the hexadecimal SHA-256 over a model's two files."""
     # The length keeps bytes from moving between the two files unnoticed.
     return hashlib.sha256(len(weights).to_bytes(8, "big") + weights + text).hexdigest()
 
 
-def _corrupt(location: Location, found: str, expected: str = "") -> CorruptWeightsError:
+def _corrupt(place: str, found: str, expected: str = "") -> CorruptWeightsError:
     return CorruptWeightsError(
-        f"The model at {location.url} is damaged.",
+        f"The model at {place} is damaged.",
         found=found,
         expected=expected,
         remedy="Restore the folder from its last copy, or train again; never use it as it is.",

@@ -1,6 +1,6 @@
 """Every choice of TIDE-Net and its training as one frozen, documented, typed value."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -21,24 +21,59 @@ class TideNetConfig(BaseModel):
         le=512,
         description="most cells along the longer side of the network's own, coarser grid",
     )
+    drivers: tuple[str, ...] = Field(
+        (), description="fields of the record that go in beside the flux, by name"
+    )
+    target: Literal["flux", "disequilibrium"] = Field(
+        "flux",
+        description="what is forecast: the flux, or the disequilibrium (sea minus air pCO2) times "
+        "the usual transfer of the valid month, which needs the driver 'transfer'",
+    )
     hidden_channels: int = Field(
-        16, ge=4, multiple_of=4, description="feature maps of the amplitude branch and fusion head"
+        8,
+        ge=8,
+        multiple_of=8,
+        description="feature maps of each month in the amplitude branch, and of the phase branch",
     )
     n_modes: int = Field(
-        12, ge=2, description="low Fourier modes per direction that are mixed and rotated"
+        12, ge=2, description="low Fourier modes per direction that turn and that alpha holds"
     )
     n_spectral_cells: int = Field(2, ge=1, le=8, description="spectral cells in a row")
+    refiner: Literal["unet", "diffusion", "none"] = Field(
+        "unet",
+        description="local refiner: two U-Nets behind the second spectral cell, a diffusion of the "
+        "residual detail with a few denoising steps, or none",
+    )
     refiner_channels: tuple[int, ...] = Field(
-        (16, 32), min_length=1, max_length=3, description="U-Net channels of the refiner, by depth"
+        (8, 16), min_length=1, max_length=3, description="U-Net channels of the refiner, by depth"
     )
     refiner_steps: int = Field(
-        3, ge=2, le=20, description="denoising steps that refine the local detail"
+        3, ge=2, le=20, description="denoising steps of the diffusion refiner"
+    )
+    fusion_channels: tuple[int, ...] = Field(
+        (8, 8, 16, 16),
+        min_length=1,
+        max_length=4,
+        description="U-Net channels of the fusion head, by depth",
     )
     n_epochs: int = Field(12, ge=0, description="most passes over the training windows")
     patience: int = Field(
         8, ge=1, description="epochs without a better validation loss before training stops"
     )
-    batch_size: int = Field(8, ge=1, description="windows per optimiser step")
+    batch_size: int = Field(
+        8, ge=1, description="windows per optimiser step, all processes together"
+    )
+    accumulate_batches: int = Field(
+        1,
+        ge=1,
+        description="parts that a step's windows are worked off in, one after another, to save "
+        "memory; the step stays the same",
+    )
+    precision: Literal["float32", "bf16"] = Field(
+        "float32",
+        description="of the convolutions in training; weights, Fourier work and losses are "
+        "float32 always",
+    )
     learning_rate: float = Field(2e-3, gt=0, description="peak AdamW learning rate")
     weight_decay: float = Field(0.02, ge=0, description="AdamW weight decay")
     ema_decay: float = Field(
@@ -50,19 +85,15 @@ class TideNetConfig(BaseModel):
     validation_months: int = Field(
         24, ge=2, description="last months of the record, kept for validation"
     )
-    slow_months: int = Field(
-        12,
-        ge=0,
-        le=36,
-        description="months whose mean anomaly is remembered beside the last one; 0 for none, "
-        "so that an untrained network is exactly damped persistence",
-    )
     detail_share: float = Field(
         0.0,
         ge=0,
         le=1,
         description="part of the members' local variance drawn by the diffusion refiner; the rest "
         "is independent noise, which scored the better CRPS with a couple of hundred months",
+    )
+    n_networks: int = Field(
+        1, ge=1, le=16, description="networks of different seeds whose mean is followed"
     )
     n_patterns: int = Field(24, ge=1, description="error patterns that dress the ensemble")
 
@@ -80,7 +111,7 @@ class TideNetConfig(BaseModel):
     @property
     def reach(self) -> int:
         """Months of history that a forecast needs, the init month included."""
-        return max(self.n_history, self.slow_months)
+        return self.n_history
 
     @classmethod
     def tiny(cls, **changes: object) -> Self:
@@ -91,6 +122,7 @@ class TideNetConfig(BaseModel):
             "n_modes": 4,
             "n_spectral_cells": 1,
             "refiner_channels": (8,),
+            "fusion_channels": (8,),
             "refiner_steps": 2,
             "n_epochs": 4,
             "n_patterns": 8,

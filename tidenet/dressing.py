@@ -7,7 +7,7 @@ lead to lead and the spread of a regional mean is right, not only that of a cell
 patterns leave out is added as local noise with the variance that is missing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -95,29 +95,34 @@ def white_noise(
 
 
 def fit_dressing(
-    residuals: Iterable[np.ndarray], grid: WorkingGrid, n_patterns: int, inflation: float = 1.0
+    residuals: np.ndarray,
+    grid: WorkingGrid,
+    n_patterns: int,
+    *,
+    inflation: float = 1.0,
+    detail_variance: np.ndarray | None = None,
 ) -> Dressing:
     """Fit on residual maps of past forecasts.
 
     Parameters
     ----------
     residuals
-        One (lead, lat, lon) array per init month: observed minus forecast, in standard
-        deviations of the valid month.
+        Observed minus forecast (n, lead, height, width) on the working grid, in standard
+        deviations of the valid month; 0 on land.
     grid
         The working grid.
     n_patterns
         Most patterns to keep.
     inflation
         Factor on the variance, for the degrees of freedom that fitting has used up.
+    detail_variance
+        Error variance inside the blocks (lead, height, width), which residuals of block means do
+        not show.
     """
-    maps = []
-    square: np.ndarray | float = 0.0
-    for residual in residuals:
-        maps.append(grid.coarsen(residual))
-        square = square + grid.coarsen(np.square(residual))
-    variance = np.asarray(square) * (inflation / len(maps))
-    patterns = _leading_patterns(np.stack(maps), grid.block_weight, n_patterns)
+    variance = np.square(residuals).mean(axis=0) * inflation
+    if detail_variance is not None:
+        variance = variance + detail_variance
+    patterns = _leading_patterns(residuals, grid.block_weight, n_patterns)
     patterns *= np.float32(np.sqrt(inflation))
     local = np.maximum(variance - np.square(patterns).sum(axis=0), 0.0)
     return Dressing(patterns, np.sqrt(local).astype(np.float32))

@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from storage.months import Month, calendar_months
+from storage.months import month as parse_month
 from tidenet.climatology import MonthlyClimatology
 from tidenet.configuration import TideNetConfig
+from tidenet.disequilibrium import Disequilibrium
 from tidenet.dressing import Dressing, dress, white_noise
+from tidenet.drivers import DriverScaling
 from tidenet.forecaster import Forecast
 from tidenet.identity import Domain, input_window
 from tidenet.record import FluxRecord
-from tidenet.references import Reference, rebuild
+from tidenet.references import KEPT, Reference, rebuild
+from tidenet.references.blend import Blend
+from tidenet.references.linear import History, LinearPart, cycle_from, cycle_tensors
+from tidenet.references.scales import TwoScales
+from tidenet.verification.monthly import season_of
 from tidenet.working_grid import WorkingGrid
 
 if TYPE_CHECKING:
@@ -24,48 +31,15 @@ REFINER_BATCH = 8
 
 
 @dataclass(frozen=True)
-class LinearPart:
-    """The linear forecast of the training period, on the record's own grid.
-
-    Parameters
-    ----------
-    climatology
-        Monthly means and standard deviations.
-    damping
-        Part of a standardised anomaly that is left at each lead (lead, lat, lon).
-    slow
-        Weight of the last year's mean anomaly at each lead (lead,); None for damped persistence
-        alone.
-    """
-
-    climatology: MonthlyClimatology
-    damping: np.ndarray
-    slow: np.ndarray | None
-
-    def anomaly(self, history: np.ndarray) -> np.ndarray:
-        """Return the forecast anomaly (lead, lat, lon), standard deviations.
-
-        Parameters
-        ----------
-        history
-            Standardised anomalies up to the init month (month, lat, lon); all of them make up the
-            mean of the last year.
-        """
-        damped: np.ndarray = self.damping * history[-1]
-        if self.slow is None:
-            return damped
-        return damped + self.slow[:, None, None] * history.mean(axis=0)
-
-
-@dataclass(frozen=True)
 class TideNetForecaster:
     """A trained TIDE-Net with all that it needs to forecast.
 
-    The best estimate is damped persistence of the standardised anomaly on the record's own grid,
-    plus what the memory of the last year adds to it, plus the network's departure from both, made
-    on the working grid, interpolated, and followed as far as the validation block has shown it to
-    help.
-    Members add errors like those seen before (`tidenet.dressing`); of their local part, the share
+    The best estimate is the best linear forecast (`tidenet.references.blend`, on top of the
+    expected season and trend) plus the mean departure of the networks from it, on the working grid,
+    followed as far as the validation block has shown it to help; interpolated to the record's own
+    grid, where what is left of the local detail is added.
+    Members add errors like those of forecasts of left-out months (`tidenet.dressing`), scaled to
+    the size that errors had in the validation block; of their local part, the share
     ``config.detail_share`` is detail from the diffusion refiner.
 
     Parameters
@@ -75,16 +49,23 @@ class TideNetForecaster:
     domain
         Grid and ocean mask.
     linear
-        Damped persistence and slow memory of the whole training period.
-    network
-        The trained network.
+        The linear forecast of the whole training period.
+    networks
+        Trained networks, one per seed.
     follow
-        How far to follow the network's departure, 0 to 1, float32 (lead,).
+        How far to follow the networks' departure, 0 to 1, float32 (lead,).
     dressing
         Errors of the forecasts.
+    spread
+        Factor on the standard deviation of the errors by lead and season of the valid month
+        (`tidenet.verification.monthly.SEASONS`), float32 (lead, 4).
     detail_std
         Standard deviation of the refiner's details around the best one, float32
         (lead, height, width) on the working grid; above zero.
+    drivers
+        Normalisation of the drivers that the networks read.
+    disequilibrium
+        Calendar of transfer and disequilibrium, where that is what is forecast; None for the flux.
     references
         Reference forecasters of the same training period, by name.
     """
@@ -92,10 +73,13 @@ class TideNetForecaster:
     config: TideNetConfig
     domain: Domain
     linear: LinearPart
-    network: "TideNet"
+    networks: tuple["TideNet", ...]
     follow: np.ndarray
     dressing: Dressing
+    spread: np.ndarray
     detail_std: np.ndarray
+    drivers: DriverScaling
+    disequilibrium: Disequilibrium | None
     references: dict[str, Reference]
 
     name = "tidenet"
@@ -113,12 +97,12 @@ class TideNetForecaster:
     @property
     def climatology(self) -> MonthlyClimatology:
         """Climatology of the training period."""
-        return self.linear.climatology
+        return self.linear.scales.climatology
 
     @property
     def working_grid(self) -> WorkingGrid:
         """The network's grid."""
-        return WorkingGrid.fitting(self.domain.weight, self.config.working_cells)
+        return self.linear.scales.grid
 
     def forecast(
         self, record: FluxRecord, init_month: Month, *, n_members: int, rng: np.random.Generator
@@ -133,68 +117,70 @@ class TideNetForecaster:
             If the record's grid or mask is not the one that it was trained on.
         IncompleteFieldError
             If an ocean cell of the input window has no value.
+        UnknownDriverError
+            If the record lacks a driver that the networks read.
         """
         self.domain.require_record(record)
         fields = input_window(record, init_month, self.n_history)
-        climatology, grid = self.climatology, self.working_grid
-        months = init_month - np.arange(self.n_history)[::-1]
-        history = np.stack(
-            [climatology.standardise(f, m) for f, m in zip(fields, months, strict=True)]
-        )
-        anomaly = self.linear.anomaly(history[-max(self.config.slow_months, 1) :])
-        x = network_input(grid, history[-self.config.n_history :], anomaly, init_month)
-        departure, noise = self._run_network(x, grid, n_members, rng)
-        if self.follow.any():
-            anomaly = anomaly + self.follow[:, None, None] * grid.refine(departure)
+        if self.disequilibrium is not None:
+            window = record.between(init_month - (self.n_history - 1), init_month)
+            fields = self.disequilibrium.at_usual_transfer(window).fco2
+        history = self.linear.read(fields, init_month)
+        blocks = self.linear.blocks(history)
+        grid, sea = self.working_grid, self.linear.scales.sea
+        noise = white_noise(rng, grid, n_members, self.n_leads)
+        if self.follow.any() or self.config.detail_share:
+            drivers = driver_maps(self.drivers, record, init_month, self.config.n_history, grid)
+            x = network_input(self.linear, history, blocks, drivers, self.config.n_history)
+            departure, noise = self._run_networks(x, noise, rng)
+            blocks = blocks + self.follow[:, None] * departure[:, sea.ocean]
+        best = self.linear.flux(blocks, history)
         valid = [init_month + k for k in range(1, self.n_leads + 1)]
-        best = np.stack([climatology.restore(a, m) for a, m in zip(anomaly, valid, strict=True)])
-        best = np.where(self.domain.ocean, best, np.nan).astype(np.float32)
-        spread = [climatology.std_of(m) for m in valid]
-        members = dress(best, spread, self.dressing, grid, noise, rng)
+        spread = [self.climatology.std_of(m) for m in valid]
+        factor = self.spread[np.arange(self.n_leads), season_of(np.array(valid))]
+        members = dress(best, spread, self.dressing.scaled(factor), grid, noise, rng)
         return Forecast(self.domain.grid, init_month, members, best)
 
-    def _run_network(
-        self,
-        x: "NetworkInput",
-        grid: WorkingGrid,
-        n_members: int,
-        rng: np.random.Generator,
+    def _run_networks(
+        self, x: "NetworkInput", noise: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the departure (lead, height, width) and each member's local noise."""
+        """Return the mean departure (lead, height, width), and each member's local noise."""
         import torch
 
-        noise = white_noise(rng, grid, n_members, self.n_leads)
         share = np.float32(self.config.detail_share)
-        self.network.eval()
+        departures = []
         with torch.inference_mode():
-            output = self.network(x, torch.zeros_like(x.linear))
-            if share > 0:
-                start = torch.from_numpy(white_noise(rng, grid, n_members, self.n_leads))
-                details = refined_details(self.network, output.conditions, start, x.mask)
+            for network in self.networks:
+                output = network.eval()(x, torch.zeros_like(x.linear))
+                departures.append(output.departure[0].numpy())
+            if share > 0:  # the last network's refiner draws the details
+                grid = self.working_grid
+                start = torch.from_numpy(white_noise(rng, grid, len(noise), self.n_leads))
+                details = refined_details(network, output.conditions, start, x.mask)
                 around = details.numpy() - output.detail.numpy()
                 refined = unit_details(around, self.detail_std, grid)
                 noise = np.sqrt(1 - share) * noise + np.sqrt(share) * refined
-        return output.departure[0].numpy(), noise
+        return np.mean(departures, axis=0), noise
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Return every array that is needed to rebuild this forecaster."""
-        saved = {
-            "climatology_mean": self.climatology.mean,
-            "climatology_std": self.climatology.std,
-            "damping": self.linear.damping,
-            "follow": self.follow,
-            "detail_std": self.detail_std,
+        assert isinstance(self.linear.method, Blend)
+        assert self.linear.cycle is not None
+        parts: dict[str, Mapping[str, np.ndarray]] = {
+            "scales": self.linear.scales.tensors(),
+            "cycle": cycle_tensors(self.linear.cycle),
+            "blend": self.linear.method.tensors(),
+            "dressing": self.dressing.tensors(),
+            "drivers": self.drivers.tensors(),
         }
-        if self.linear.slow is not None:
-            saved["slow"] = self.linear.slow
-        saved |= {f"dressing_{name}": a for name, a in self.dressing.tensors().items()}
-        for key, value in self.network.state_dict().items():
-            saved[f"network.{key}"] = value.detach().cpu().numpy()
-        for name, reference in self.references.items():
-            # Climatology and damping are the same arrays for all: they are saved once.
-            for key, array in reference.own_tensors().items():
-                if key != "damping":
-                    saved[f"{name}.{key}"] = array
+        if self.disequilibrium is not None:
+            parts["disequilibrium"] = self.disequilibrium.tensors()
+        parts |= {name: reference.own_tensors() for name, reference in self.references.items()}
+        for number, network in enumerate(self.networks):
+            state = network.state_dict()
+            parts[f"network{number}"] = {k: v.detach().cpu().numpy() for k, v in state.items()}
+        saved = {"follow": self.follow, "spread": self.spread, "detail_std": self.detail_std}
+        saved |= {f"{part}.{k}": v for part, arrays in parts.items() for k, v in arrays.items()}
         return {key: np.ascontiguousarray(array) for key, array in saved.items()}
 
     def metadata(self) -> dict[str, Any]:
@@ -203,35 +189,56 @@ class TideNetForecaster:
             "method": self.name,
             "n_history": self.n_history,
             "n_leads": self.n_leads,
+            "first_month": str(self.linear.first_month),
+            "n_networks": len(self.networks),
             "config": self.config.model_dump(mode="json"),
             "references": list(self.references),
         } | self.domain.describe()
 
 
+def driver_maps(
+    drivers: DriverScaling, record: FluxRecord, init_month: Month, n_months: int, grid: WorkingGrid
+) -> np.ndarray:
+    """Return the drivers' anomalies up to a month, float32 (month, driver, height, width)."""
+    last = record.index(init_month)
+    months = range(last + 1 - n_months, last + 1)
+    if not drivers.names:
+        return np.zeros((n_months, 0, *grid.shape), dtype=np.float32)
+    return np.stack([grid.coarsen(drivers.anomalies(record, position)) for position in months])
+
+
 def network_input(
-    grid: WorkingGrid, history: np.ndarray, linear: np.ndarray, init_month: Month
+    linear: LinearPart,
+    history: History,
+    blocks: np.ndarray,
+    drivers: np.ndarray,
+    n_history: int,
 ) -> "NetworkInput":
     """Return the network's input for one init month.
 
     Parameters
     ----------
-    grid
-        The working grid.
-    history
-        Standardised anomalies (month, lat, lon), oldest first.
     linear
-        Linear forecast (lead, lat, lon), standard deviations.
-    init_month
-        Last month of the history.
+        The linear forecast.
+    history
+        What it started from.
+    blocks
+        What it forecast (lead, block).
+    drivers
+        (month, driver, height, width).
+    n_history
+        Months that go in.
     """
     import torch
 
     from tidenet.model.network import NetworkInput
 
+    sea, grid = linear.scales.sea, linear.scales.grid
+    flux = sea.maps(history.remaining.values[-n_history:])[:, None]
     return NetworkInput(
-        torch.from_numpy(grid.coarsen(history))[None, :, None],
-        torch.from_numpy(grid.coarsen(linear))[None],
-        torch.from_numpy(season(init_month, len(linear)))[None],
+        torch.from_numpy(np.concatenate([flux, drivers], axis=1))[None],
+        torch.from_numpy(sea.maps(blocks))[None],
+        torch.from_numpy(season(history.init_month, len(blocks)))[None],
         torch.from_numpy(grid.mask)[None, None],
     )
 
@@ -255,7 +262,7 @@ def refined_details(network: "TideNet", conditions: Any, noise: Any, mask: Any) 
     parts = []
     for some in torch.split(noise, REFINER_BATCH):
         given = conditions.expand(len(some), -1, -1, -1)
-        parts.append(network.refiner.refine(given, some * mask) * mask)
+        parts.append(network.refine(given, some * mask) * mask)
     return torch.cat(parts)
 
 
@@ -286,30 +293,41 @@ def rebuild_tidenet(
     tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any], domain: Domain
 ) -> TideNetForecaster:
     """Rebuild a forecaster from what `TideNetForecaster.tensors` and ``metadata`` returned."""
+    config = TideNetConfig.model_validate(metadata["config"])
+    first_month = parse_month(metadata["first_month"])
+
+    def part(name: str) -> dict[str, np.ndarray]:
+        prefix = f"{name}."
+        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+    scales = TwoScales.from_tensors(part("scales"), domain.weight, config.working_cells)
+    blend, cycle = Blend.from_tensors(part("blend")), cycle_from(part("cycle"))
+    references = {
+        name: rebuild(name, domain, scales, config.n_leads, first_month, part(name))
+        for name in metadata["references"]
+        if name in KEPT
+    }
+    return TideNetForecaster(
+        config,
+        domain,
+        LinearPart(scales, cycle, blend, config.n_leads, first_month),
+        tuple(_network(config, part(f"network{n}")) for n in range(metadata["n_networks"])),
+        tensors["follow"],
+        Dressing(tensors["dressing.patterns"], tensors["dressing.local_std"]),
+        tensors["spread"],
+        tensors["detail_std"],
+        DriverScaling.from_tensors(config.drivers, part("drivers")),
+        Disequilibrium.from_tensors(usual) if (usual := part("disequilibrium")) else None,
+        references,
+    )
+
+
+def _network(config: TideNetConfig, state: Mapping[str, np.ndarray]) -> "TideNet":
     import torch
 
     from tidenet.model.network import TideNet
 
-    config = TideNetConfig.model_validate(metadata["config"])
-    climatology = MonthlyClimatology(tensors["climatology_mean"], tensors["climatology_std"])
-    slow = tensors["slow"] if config.slow_months else None
     with torch.random.fork_rng(devices=[]):
         network = TideNet(config)
-    prefix = "network."
-    state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     network.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state.items()})
-    references = {}
-    for name in metadata["references"]:
-        own = {k.split(".", 1)[1]: v for k, v in tensors.items() if k.startswith(f"{name}.")}
-        own["damping"] = tensors["damping"]
-        references[name] = rebuild(name, domain, climatology, config.n_leads, own)
-    return TideNetForecaster(
-        config,
-        domain,
-        LinearPart(climatology, tensors["damping"], slow),
-        network.eval(),
-        tensors["follow"],
-        Dressing(tensors["dressing_patterns"], tensors["dressing_local_std"]),
-        tensors["detail_std"],
-        references,
-    )
+    return network.eval()

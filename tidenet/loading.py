@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 
 from storage.grid import Grid
-from tidenet.climatology import MonthlyClimatology
+from storage.months import month as parse_month
+from tidenet.belonging import require_same_model
 from tidenet.errors import IncompatibleModelError
 from tidenet.forecaster import Forecaster
 from tidenet.identity import Domain, differences, refuse_differences
-from tidenet.references import METHODS, rebuild
+from tidenet.references import KEPT, rebuild
+from tidenet.references.dressed import WORKING_CELLS
+from tidenet.references.scales import TwoScales
 
 
 def load_forecaster(
@@ -31,13 +34,17 @@ def load_forecaster(
     IncompatibleModelError
         If it was fitted on another grid or mask, or tensors are missing, left over or of another
         shape; the message lists every difference.
+    ForeignNormalisationError
+        If the metadata hold digests of its parts, and the network or the normalisation is another
+        model's.
     """
     domain = Domain(grid, np.asarray(ocean, dtype=bool))
     lines = differences(metadata, domain.describe())
     method = metadata.get("method")
-    if method not in (*METHODS, "tidenet"):
-        lines.append(f"method: {method!r} instead of one of {', '.join((*METHODS, 'tidenet'))}")
+    if method not in (*KEPT, "tidenet"):
+        lines.append(f"method: {method!r} instead of one of {', '.join((*KEPT, 'tidenet'))}")
     refuse_differences(lines)
+    require_same_model(tensors, metadata)
     if method != "tidenet":
         return _reference(str(method), tensors, metadata, domain)
     from tidenet.forecasting import rebuild_tidenet
@@ -52,8 +59,9 @@ def _reference(
     method: str, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any], domain: Domain
 ) -> Forecaster:
     try:
-        climatology = MonthlyClimatology(tensors["climatology_mean"], tensors["climatology_std"])
-        return rebuild(method, domain, climatology, int(metadata["n_leads"]), tensors)
+        scales = TwoScales.from_tensors(tensors, domain.weight, WORKING_CELLS)
+        first_month, n_leads = parse_month(metadata["first_month"]), int(metadata["n_leads"])
+        return rebuild(method, domain, scales, n_leads, first_month, tensors)
     except KeyError as error:
         raise _unfit(error) from error
 

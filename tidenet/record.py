@@ -1,18 +1,24 @@
 """The record as the science sees it: arrays, a grid and a month axis, no store behind them."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
+from storage.errors import TidenetError
 from storage.grid import Grid
 from storage.months import Month, calendar_months, months_between
 from tidenet.errors import NotEnoughMonthsError
 
 
+class DriverShapeError(TidenetError):
+    """A driver does not have the months or the grid of the flux that it goes with."""
+
+
 @dataclass(frozen=True)
 class FluxRecord:
-    """Consecutive months of sea-air CO2 flux.
+    """Consecutive months of sea-air CO2 flux, and what drives it where a forecast reads that.
 
     Parameters
     ----------
@@ -28,6 +34,9 @@ class FluxRecord:
     observed
         Boolean (time, lat, lon), True where the value was observed, False where it was completed.
         None means that every ocean cell counts as observed.
+    drivers
+        By name, float32 (time, lat, lon), or (time,) for an index, over the same months and in the
+        units that the name was stored with; NaN where there is no value.
     """
 
     grid: Grid
@@ -35,6 +44,17 @@ class FluxRecord:
     first_month: Month
     fco2: np.ndarray
     observed: np.ndarray | None = None
+    drivers: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, values in self.drivers.items():
+            if values.shape not in ((len(self.fco2),), self.fco2.shape):
+                raise DriverShapeError(
+                    f"The driver {name} does not go with the flux.",
+                    found=f"shape {values.shape}",
+                    expected=f"{self.fco2.shape}, or {(len(self.fco2),)} for an index",
+                    remedy="Give one map, or one number, for each month of the flux.",
+                )
 
     @cached_property
     def months(self) -> np.ndarray:
@@ -79,10 +99,15 @@ class FluxRecord:
         return self.between(self.first_month, month)
 
     def between(self, first: Month, last: Month) -> "FluxRecord":
-        """Return the part from first to last month, both included."""
+        """Return the part from first to last month, both included; drivers are cut alike."""
         window = slice(self.index(first), self.index(last) + 1)
-        observed = None if self.observed is None else self.observed[window]
-        return replace(self, first_month=first, fco2=self.fco2[window], observed=observed)
+        return replace(
+            self,
+            first_month=first,
+            fco2=self.fco2[window],
+            observed=None if self.observed is None else self.observed[window],
+            drivers={name: values[window] for name, values in self.drivers.items()},
+        )
 
     def history(self, init_month: Month, n_months: int) -> np.ndarray:
         """Return the last ``n_months`` fields up to the init month, float32 (n_months, lat, lon).

@@ -105,7 +105,7 @@ def list_arrivals(workspace: Workspace, product: "Product") -> Listed:
 
     if isinstance(product, DerivedProduct):
         return _Drivers(workspace, product).listed()
-    found = _FileProduct(workspace, product)
+    found = FileProduct(workspace, product)
     return Listed(_one_a_month([found.arrival(*held) for held in found.held()]))
 
 
@@ -133,7 +133,7 @@ def _refused(arrival: Arrival, refusal: "RefusedFileError") -> Arrival:
     return Arrival(arrival.month, arrival.name, arrival.url, arrival.stage, arrival.fetch, refusal)
 
 
-class _FileProduct:
+class FileProduct:
     """The files of one product, each listed once and fetched at most once.
 
     Parameters
@@ -183,6 +183,27 @@ class _FileProduct:
             except RefusedFileError as error:
                 pairs.append((file, None, error))
         return pairs
+
+    def by_month(self) -> "dict[Month, list[ProductFile]]":
+        """Return the files of each month: final ones, or preliminary ones where there is none.
+
+        Raises
+        ------
+        RefusedFileError
+            If the months of a file cannot be told.
+        """
+        by_month: dict[Month, list[ProductFile]] = defaultdict(list)
+        for file, month, refusal in self.held():
+            if refusal is not None:
+                raise of_file(refusal, file.file_name)
+            assert month is not None
+            by_month[month].append(file)
+        stage_of = self.specification.stage_of
+        finals = {
+            month: [file for file in files if stage_of(file.file_name) == "final"]
+            for month, files in by_month.items()
+        }
+        return {month: finals[month] or files for month, files in by_month.items()}
 
     def arrival(
         self, file: "ProductFile", month: Month | None, refusal: "RefusedFileError | None"
@@ -256,7 +277,7 @@ class _Drivers:
         self.product = product
         folder = workspace.settings.products_folder
         self.sources = {
-            name: _FileProduct(workspace, load_files_product(name, folder))
+            name: FileProduct(workspace, load_files_product(name, folder))
             for name in sorted(set(product.drivers.values()))
         }
         self._refuse_undelivered()
@@ -264,7 +285,7 @@ class _Drivers:
     def listed(self) -> Listed:
         """Return the months that every driver is there of, and those that lack one."""
         dated = {
-            name: self._by_month(source)
+            name: source.by_month()
             for name, source in self.sources.items()
             if source.specification.holds != "climatology"
         }
@@ -277,20 +298,6 @@ class _Drivers:
             (m, ", ".join(name for name, held in dated.items() if m not in held)) for m in lacking
         )
         return Listed(tuple(arrivals), incomplete)
-
-    def _by_month(self, source: _FileProduct) -> "dict[Month, list[ProductFile]]":
-        by_month: dict[Month, list[ProductFile]] = defaultdict(list)
-        for file, month, refusal in source.held():
-            if refusal is not None:
-                raise refusal
-            assert month is not None
-            by_month[month].append(file)
-        stage_of = source.specification.stage_of
-        finals = {
-            month: [file for file in files if stage_of(file.file_name) == "final"]
-            for month, files in by_month.items()
-        }
-        return {month: finals[month] or files for month, files in by_month.items()}
 
     def _arrival(self, month: Month, files: "dict[str, list[ProductFile]]") -> Arrival:
         for name, source in self.sources.items():
@@ -322,7 +329,7 @@ class _Drivers:
                 try:
                     read_before[name] = self.sources[name].delivered(files[name], month)
                 except RefusedFileError as error:
-                    raise _of_file(error, files[name].file_name) from error
+                    raise of_file(error, files[name].file_name) from error
             return read_before[name]
 
         def read() -> "ProductMonth":
@@ -359,7 +366,7 @@ class _Drivers:
                 )
 
 
-def _of_file(error: "RefusedFileError", file_name: str) -> "RefusedFileError":
+def of_file(error: "RefusedFileError", file_name: str) -> "RefusedFileError":
     """Return a driver's refusal with the name of its file, which the month does not say."""
     return type(error)(
         f"{file_name}: {error.message}",

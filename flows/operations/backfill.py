@@ -1,7 +1,7 @@
 """Hindcasts for many init months: what the model would have said, from what was known then."""
 
 from flows.operations.forecast import InSampleError, MadeForecast, current_champion, make_run
-from flows.operations.train import load_model
+from flows.operations.models import load_model
 from flows.operations.workspace import Progress, Workspace, no_progress
 from storage.months import Month, month_range
 from storage.registry import ModelVersion

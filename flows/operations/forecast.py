@@ -2,14 +2,16 @@
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flows.operations.drivers import needed_drivers
 from flows.operations.fields import gridded_fields
+from flows.operations.models import load_model
 from flows.operations.rows import cell_rows, regional_rows
-from flows.operations.train import load_model
 from flows.operations.workspace import Workspace, flux_record
 from storage.archive import ForecastRun, IssuedKind, find_run, new_run_id, write_run
 from storage.errors import TidenetError
@@ -174,7 +176,7 @@ def make_run(
         raise _unknown_to_ledger(store, init_month)
     settings = workspace.settings
     first_read = init_month - (_reach(model) - 1)
-    data_hash = content_of(workspace.engine, first_read, init_month)
+    data_hash = _content(workspace, store, model, first_read, init_month)
     issue = Issue(
         init_month=init_month,
         model=model,
@@ -193,7 +195,8 @@ def make_run(
     started = time.monotonic()
     run_id = new_run_id()
     forecaster = forecaster or load_model(workspace, model, store.grid, store.ocean)
-    record = _input(store, forecaster.n_history, init_month)
+    drivers = needed_drivers(model.config)
+    record = _input(store, forecaster.n_history, init_month, drivers)
     predicted, references = predict(forecaster, record, issue)
     dataset = gridded_fields(predicted, references, forecaster.climatology.std)
     stored = write_fields(
@@ -249,10 +252,34 @@ def predict(
     return predicted, beside
 
 
-def _input(store: "CarbonEcs", n_history: int, init_month: Month) -> "FluxRecord":
-    """Return the months that the model needs, none after the init month: the input cut-off."""
+def _input(
+    store: "CarbonEcs", n_history: int, init_month: Month, drivers: Sequence[str]
+) -> "FluxRecord":
+    """Return the months that the model needs, none after the init month: the input cut-off.
+
+    Raises
+    ------
+    MissingDriverError
+        If a driver that it reads does not reach the init month.
+    """
     first = max(store.months()[0], init_month - (n_history - 1))
-    return flux_record(store, first, init_month)
+    return flux_record(store, first, init_month, drivers)
+
+
+def _content(
+    workspace: Workspace, store: "CarbonEcs", model: ModelVersion, first: Month, last: Month
+) -> str:
+    """Return the hexadecimal SHA-256 of everything that a model reads of some months.
+
+    A model that reads no driver has that of the flux alone.
+    """
+    flux = content_of(workspace.engine, first, last)
+    drivers = needed_drivers(model.config)
+    if not drivers:
+        return flux
+    begin = max(store.months()[0], first)
+    driven = store.drivers.content_hash(drivers, begin, last)
+    return hashlib.sha256(f"{flux}|{driven}".encode()).hexdigest()
 
 
 def _unknown_to_ledger(store: "CarbonEcs", init_month: Month) -> TidenetError:

@@ -11,6 +11,7 @@ from flows.operations.workspace import Workspace
 from ingest.catalogue import load_product
 from storage.archive import ForecastRun, OutdatedRun, last_run, outdated_runs, skill_table
 from storage.archive_rows import SkillRow
+from storage.drift_checks import DriftCheck, last_drift_check
 from storage.ledger import FileStatus, latest_months, open_quarantine, open_waiting
 from storage.months import Month, month, months_between
 from storage.registry import ModelVersion, champion
@@ -34,6 +35,8 @@ class Status:
         The run with the latest init month; None if there is none.
     skill
         The champion's skill over all ocean cells, by kind and lead.
+    drift
+        The newest look at its drift; None if nobody has looked or there is too little to look at.
     preliminary
         Months of which the provider will publish a final version.
     outdated
@@ -52,6 +55,7 @@ class Status:
     model: ModelVersion | None
     run: ForecastRun | None
     skill: tuple[SkillRow, ...]
+    drift: DriftCheck | None
     preliminary: tuple[Month, ...]
     outdated: tuple[OutdatedRun, ...]
     overdue: tuple[str, ...]
@@ -80,6 +84,7 @@ def status(workspace: Workspace) -> Status:
         model=model,
         run=run,
         skill=tuple(skill),
+        drift=last_drift_check(engine, model.version) if model else None,
         preliminary=tuple(r.committed.month for r in revisions if r.stage == "preliminary"),
         outdated=outdated_runs(engine),
         overdue=_overdue(last_month, run, product.latency_days, workspace.now()),

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from flows.operations.drift import check_drift
 from flows.operations.fields import at_lead
 from flows.operations.workspace import Progress, Workspace, no_progress
 from storage.archive import ScoreRow, Unscored, unscored, write_scores
+from storage.drift_checks import DriftCheck
 from storage.flux_month import Quality
 
 if TYPE_CHECKING:
@@ -26,10 +28,13 @@ class Verified:
         Runs with at least one newly scored lead.
     n_scored
         Newly scored leads.
+    drift
+        The newest look at the champion's drift; None if there is too little to look at.
     """
 
     n_runs: int
     n_scored: int
+    drift: DriftCheck | None = None
 
 
 def verify(workspace: Workspace, *, progress: Progress = no_progress) -> Verified:
@@ -37,7 +42,7 @@ def verify(workspace: Workspace, *, progress: Progress = no_progress) -> Verifie
 
     Only cells that were observed count, not those that ingest completed. A month that was revised
     since it was last scored against is scored again; the older scores stay. Scores of one valid
-    month are written in one transaction.
+    month are written in one transaction. Then the champion's skill is held against its hindcast's.
     """
     store = workspace.record()
     if store.last_month is None:
@@ -52,7 +57,8 @@ def verify(workspace: Workspace, *, progress: Progress = no_progress) -> Verifie
         write_scores(workspace.engine, _score(workspace, items, fields))
         done += len(items)
         progress(done, len(pending), str(items[0].valid_month))
-    return Verified(len({item.run_id for item in pending}), len(pending))
+    drift = check_drift(workspace, store.grid.name)
+    return Verified(len({item.run_id for item in pending}), len(pending), drift)
 
 
 def _score(

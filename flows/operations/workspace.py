@@ -3,7 +3,7 @@
 import datetime as dt
 import importlib.metadata
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -134,7 +134,12 @@ class Workspace:
         return f"CPU, {torch.get_num_threads()} threads ({platform.machine()})"
 
 
-def flux_record(record: "CarbonEcs", first: Month | None, last: Month | None) -> "FluxRecord":
+def flux_record(
+    record: "CarbonEcs",
+    first: Month | None,
+    last: Month | None,
+    drivers: Sequence[str] = (),
+) -> "FluxRecord":
     """Return months of the store as the arrays that the science works on.
 
     Cells that the record does not cover inside its ocean mask do not occur: a month is complete.
@@ -145,6 +150,13 @@ def flux_record(record: "CarbonEcs", first: Month | None, last: Month | None) ->
         The opened store.
     first, last
         First and last month, both included; None for the ends of the record.
+    drivers
+        Names of the drivers to read with it, over the same months.
+
+    Raises
+    ------
+    MissingDriverError
+        If the record does not hold a driver in all of these months.
     """
     from storage.flux_month import Quality
     from tidenet.record import FluxRecord
@@ -157,4 +169,8 @@ def flux_record(record: "CarbonEcs", first: Month | None, last: Month | None) ->
         first_month=start,
         fco2=dataset["fco2"].values,
         observed=dataset["quality"].values == Quality.OBSERVED,
+        drivers={
+            name: record.drivers.read(name, start, start + (dataset.sizes["time"] - 1))
+            for name in drivers
+        },
     )

@@ -4,7 +4,7 @@ What leaves this module is a complete set of float64 arrays under the names of
 `ingest.quantities.QUANTITIES`, in their units.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -60,18 +60,30 @@ def missing_drivers(names: Collection[str], options: FluxOptions) -> tuple[str, 
     return tuple(" or ".join(group) for group in missing)
 
 
+def missing_transfer_drivers(names: Collection[str], options: FluxOptions) -> tuple[str, ...]:
+    """Return what the transfer cannot be computed without, as `missing_drivers`."""
+    needed = _needed_of_transfer(options)
+    return tuple(" or ".join(group) for group in needed if chosen(names, group) is None)
+
+
 def _needed(names: Collection[str], options: FluxOptions) -> tuple[tuple[str, ...], ...]:
     """Return groups of names; one of each group is needed."""
     sea, air = SEA[options.difference], AIR[options.difference]
-    needed = [sea, air, ("sst",), _WIND]
-    if options.salinity_if_missing is None:
-        needed.append(("sss",))
-    if options.skin == "delivered":
-        needed.append(("sst_skin",))
+    needed = [sea, air, *_needed_of_transfer(options)]
     # What is delivered as something else than it is wanted as is converted with the pressure.
     converted = not {chosen(names, sea), chosen(names, air)} <= {sea[0], air[0], None}
     if converted and options.pressure_if_missing is None:
         needed.append(("pressure",))
+    return tuple(needed)
+
+
+def _needed_of_transfer(options: FluxOptions) -> tuple[tuple[str, ...], ...]:
+    """Return groups of names as `_needed`, without the gases."""
+    needed = [("sst",), _WIND]
+    if options.salinity_if_missing is None:
+        needed.append(("sss",))
+    if options.skin == "delivered":
+        needed.append(("sst_skin",))
     return tuple(needed)
 
 
@@ -100,9 +112,27 @@ def complete_drivers(
     GridMismatchError
         If the arrays do not fit each other.
     """
-    _check_names(drivers, options)
+    _check_names(drivers, _needed(drivers, options), "flux")
     gases = (chosen(drivers, SEA[options.difference]), chosen(drivers, AIR[options.difference]))
-    used = [name for name in (*gases, *_USED) if name is not None and name in drivers]
+    return _completed((*gases, *_USED), drivers, options)
+
+
+def complete_transfer_drivers(
+    drivers: Mapping[str, np.ndarray], options: FluxOptions
+) -> dict[str, np.ndarray]:
+    """Return what the transfer is computed from: as `complete_drivers`, without the gases.
+
+    Parameters and errors as there.
+    """
+    _check_names(drivers, _needed_of_transfer(options), "transfer")
+    return _completed(_USED, drivers, options)
+
+
+def _completed(
+    names: Iterable[str | None], drivers: Mapping[str, np.ndarray], options: FluxOptions
+) -> dict[str, np.ndarray]:
+    """Return those of the names that are delivered, checked, with what the options fill in."""
+    used = [name for name in names if name is not None and name in drivers]
     if options.skin != "delivered" and "sst_skin" in used:
         used.remove("sst_skin")
     state = {name: _checked(name, drivers[name]) for name in used}
@@ -156,15 +186,17 @@ def _plain(values: np.ndarray) -> np.ndarray:
     return np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan)
 
 
-def _check_names(drivers: Mapping[str, np.ndarray], options: FluxOptions) -> None:
-    missing = missing_drivers(drivers, options)
+def _check_names(
+    drivers: Mapping[str, np.ndarray], needed: Sequence[tuple[str, ...]], what: str
+) -> None:
+    missing = [" or ".join(group) for group in needed if chosen(drivers, group) is None]
     if not missing:
         return
     known = sorted(name for name in drivers if name in QUANTITIES)
     raise MissingDriverError(
-        f"The flux cannot be computed without {', '.join(missing)}.",
+        f"The {what} cannot be computed without {', '.join(missing)}.",
         found=", ".join(known) or "no driver",
-        expected=", ".join(" or ".join(group) for group in _needed(drivers, options)),
+        expected=", ".join(" or ".join(group) for group in needed),
         remedy="Name the variable in the product specification, or a product that delivers it; "
         "salinity and pressure can be taken as constant by flux.salinity_if_missing and "
         "flux.pressure_if_missing, the skin by flux.skin: constant.",

@@ -28,6 +28,7 @@ _LOOKS: dict[str, tuple[str, str]] = {
     "pressure": (r"msl|slp|^pres|^sp$|(air|sea.?level).?pres", r"co2|partial"),
     "ice_fraction": (r"ice|^sic|siconc", r"thick|slice"),
     "chlorophyll": (r"chl", r"anom"),
+    "climate_index": (r"(?!)", r""),  # a table: no map looks like one
 }
 _NO_VALUE = re.compile(
     r"median|std|stddev|sdev|variance|(^|_)var$|count|(^|_)n(um)?(_|$)|number|moment_[1345]|"

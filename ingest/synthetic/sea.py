@@ -60,6 +60,25 @@ class SyntheticMonth:
     observed: np.ndarray
 
 
+@dataclass(frozen=True)
+class SeaState:
+    """All that the sea remembers from one month to the next.
+
+    Parameters
+    ----------
+    month
+        The month.
+    patches
+        Drifting departures of pCO2 (lat, lon), uatm; 0 on land.
+    index
+        The interannual index, of mean 0 and variance 1.
+    """
+
+    month: Month
+    patches: np.ndarray
+    index: float
+
+
 class SyntheticSea:
     """A sea that evolves month by month from `FIRST_MONTH`.
 
@@ -89,6 +108,39 @@ class SyntheticSea:
         SyntheticMonthError
             If the first month lies before `FIRST_MONTH`.
         """
+        for state, rng in self._history(first, last):
+            yield self._month(state, rng)
+
+    def states(self, first: Month, last: Month) -> Iterator[SeaState]:
+        """Yield what the sea remembers in the months from first to last.
+
+        Raises
+        ------
+        SyntheticMonthError
+            If the first month lies before `FIRST_MONTH`.
+        """
+        for state, _ in self._history(first, last):
+            yield state
+
+    def carried(self, state: SeaState) -> SeaState:
+        """Return the state a month later as far as this one tells: nothing new is born."""
+        return SeaState(
+            state.month + 1,
+            np.where(self.ocean, _PATCH_MEMORY * self._moved(state.patches), 0.0),
+            _INTERANNUAL_MEMORY * state.index,
+        )
+
+    def expected_flux(self, state: SeaState) -> np.ndarray:
+        """Return the mean flux over all winds and retrievals that the month of a state may have.
+
+        float32 (lat, lon), mmol m-2 d-1, positive out of the sea; NaN on land. The flux is linear
+        in the state and in the square of the wind, whose gusts have mean 0 and variance 1.
+        """
+        flux = self._flux(state, 1 + _WIND_NOISE**2)
+        return np.where(self.ocean, flux, np.nan).astype(np.float32)
+
+    def _history(self, first: Month, last: Month) -> Iterator[tuple[SeaState, np.random.Generator]]:
+        """Yield the states from first to last, each with the generator of the month's weather."""
         start = months_between(FIRST_MONTH, first)
         if start < 0:
             raise SyntheticMonthError(
@@ -104,13 +156,20 @@ class SyntheticSea:
             index = _INTERANNUAL_MEMORY * index
             index += float(rng.standard_normal()) * np.sqrt(1 - _INTERANNUAL_MEMORY**2)
             if step >= start:
-                yield self._month(FIRST_MONTH + step, patches, index, rng)
+                yield SeaState(FIRST_MONTH + step, patches, index), rng
 
-    def _month(
-        self, wanted: Month, patches: np.ndarray, index: float, rng: np.random.Generator
-    ) -> SyntheticMonth:
-        calendar = calendar_month(wanted)
-        years = months_between(FIRST_MONTH, wanted) / 12
+    def _month(self, state: SeaState, rng: np.random.Generator) -> SyntheticMonth:
+        gusts = 1 + _WIND_NOISE * self._smooth_noise(rng, _WIND_SCALE_DEG)
+        truth = np.where(self.ocean, self._flux(state, gusts**2), np.nan)
+        noisy = truth + _RETRIEVAL_NOISE * rng.standard_normal(self.grid.shape)
+        clouds = self._clouds(calendar_month(state.month), rng)
+        observed = np.where(clouds, np.nan, noisy)
+        return SyntheticMonth(state.month, truth.astype(np.float32), observed.astype(np.float32))
+
+    def _flux(self, state: SeaState, gusts_squared: np.ndarray | float) -> np.ndarray:
+        """Return the flux (lat, lon) of a state under a wind, also on land."""
+        calendar = calendar_month(state.month)
+        years = months_between(FIRST_MONTH, state.month) / 12
         sst = self._sst(calendar)
         xco2 = _XCO2_2003 + _XCO2_PER_YEAR * years
         air = pco2_of_air(xco2, sst, _SALINITY)
@@ -120,22 +179,18 @@ class SyntheticSea:
             air
             + self._seasonal_disequilibrium(calendar)
             + lag
-            + _PLUME_UATM * summer * (1 + 0.2 * index) * self._plume
-            + _INTERANNUAL_UATM * index * self._pattern
-            + patches
+            + _PLUME_UATM * summer * (1 + 0.2 * state.index) * self._plume
+            + _INTERANNUAL_UATM * state.index * self._pattern
+            + state.patches
         )
-        gusts = 1 + _WIND_NOISE * self._smooth_noise(rng, _WIND_SCALE_DEG)
-        flux = sea_air_flux(
+        wind_squared = _WIND_SQUARED[calendar - 1] * (1 + 0.012 * (self._lat - 30))
+        return sea_air_flux(
             pco2_sea=sea,
             pco2_air=air,
             sst=sst,
             sss=_SALINITY,
-            wind_squared=_WIND_SQUARED[calendar - 1] * (1 + 0.012 * (self._lat - 30)) * gusts**2,
+            wind_squared=wind_squared * gusts_squared,
         )
-        truth = np.where(self.ocean, flux, np.nan)
-        noisy = truth + _RETRIEVAL_NOISE * rng.standard_normal(self.grid.shape)
-        observed = np.where(self._clouds(calendar, rng), np.nan, noisy)
-        return SyntheticMonth(wanted, truth.astype(np.float32), observed.astype(np.float32))
 
     # --- the sea as it is every year ----------------------------------------------------------
 
@@ -182,13 +237,20 @@ class SyntheticSea:
 
     def _drift(self, patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return the patches a month later: carried along, faded, with new ones among them."""
-        from scipy.ndimage import map_coordinates
-
-        carried = map_coordinates(patches, self._origins, order=3, mode="constant", cval=0.0)
+        carried = self._moved(patches)
         fresh = self._smooth_noise(rng, _PATCH_SCALE_DEG) * _PATCH_UATM
         return np.where(
             self.ocean, _PATCH_MEMORY * carried + np.sqrt(1 - _PATCH_MEMORY**2) * fresh, 0.0
         )
+
+    def _moved(self, patches: np.ndarray) -> np.ndarray:
+        """Return the patches where the currents bring them in a month (lat, lon)."""
+        from scipy.ndimage import map_coordinates
+
+        moved: np.ndarray = map_coordinates(
+            patches, self._origins, order=3, mode="constant", cval=0.0
+        )
+        return moved
 
     def _smooth_noise(self, rng: np.random.Generator, scale_deg: float) -> np.ndarray:
         """Return noise of mean 0 and variance 1, smooth over a scale (lat, lon), periodic."""

@@ -42,14 +42,14 @@ HINDCASTS = ("2014-08", LAST)
 NEW, DAMAGED = "2015-01", "2015-02"
 TINY = """\
 working_cells: 16
-hidden_channels: 4
+hidden_channels: 8
 n_modes: 2
 n_spectral_cells: 1
-refiner_channels: [4]
+refiner_channels: [8]
+fusion_channels: [8]
 refiner_steps: 2
 n_epochs: 1
 n_history: 3
-slow_months: 3
 validation_months: 12
 n_patterns: 4
 """

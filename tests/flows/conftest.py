@@ -1,6 +1,7 @@
 """Worlds to work in: made once for a test run, copied for every test."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from services.small_loop import FIRST, LAST, TINY, World, all_passed
 
 from flows.operations.train import train
 from storage.months import month
+from storage.registry import ModelVersion, champion
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +84,19 @@ def filled(filled_template: World, tmp_path: Path) -> World:
 def trained(trained_template: World, tmp_path: Path) -> World:
     """A copy of the trained world."""
     return trained_template.copied_to(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def trained_elsewhere(trained_template: World) -> ModelVersion:
+    """The champion of another home, as its registry shows it."""
+    found = champion(trained_template.workspace.engine, "small-sea")
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def model_folder(trained_elsewhere: ModelVersion, tmp_path: Path) -> Path:
+    """A copy of that model's folder."""
+    folder = tmp_path / "elsewhere" / trained_elsewhere.version
+    shutil.copytree(trained_elsewhere.weights_url, folder)
+    return folder

@@ -2,13 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from services.small_loop import TINY, World, all_passed, dataset, flux
 
-from flows.operations import train as train_module
 from flows.operations.train import InvalidConfigurationError, train
 from flows.operations.workspace import Workspace
 from storage.errors import TidenetError
@@ -16,8 +14,6 @@ from storage.months import month
 from storage.record_errors import RecordNotFoundError
 from storage.registry import champion
 from tidenet.errors import NotEnoughMonthsError
-
-LONGER = TINY.model_copy(update={"n_epochs": 0, "validation_months": 18})
 
 
 def in_service(world: World) -> str:
@@ -90,33 +86,6 @@ def test_a_person_may_promote_by_hand(trained: World) -> None:
     assert challenger.promoted
     assert "by hand" in challenger.reason
     assert in_service(trained) == challenger.version
-
-
-@pytest.mark.parametrize(("rmse", "wins"), [(1.9, True), (2.0, False), (2.1, False)])
-def test_only_a_better_challenger_takes_over(
-    trained: World, monkeypatch: pytest.MonkeyPatch, rmse: float, wins: bool
-) -> None:
-    judged: list[Any] = []
-
-    def skill(forecasters, judge, record, init_months, seed):
-        judged.append((tuple(forecasters), init_months[0]))
-        errors = {"challenger_common": rmse, "champion_common": 2.0}
-        return {f"msss_{name}": 0.1 for name in forecasters} | {
-            f"rmse_{name}": errors.get(name, 2.0) for name in forecasters
-        }
-
-    monkeypatch.setattr(train_module, "_skill", skill)
-    before = in_service(trained)
-    challenger = train(trained.workspace, config=LONGER)
-    # Judged side by side, on init months that the champion has not learned from.
-    assert judged[-1] == (("challenger_common", "champion_common"), month("2013-12"))
-    assert challenger.promoted is wins
-    assert in_service(trained) == (challenger.version if wins else before)
-    rows = trained.rows(
-        f"SELECT promoted, reason FROM promotions WHERE model_version = '{challenger.version}'"
-    )
-    assert [(bool(promoted), reason) for promoted, reason in rows] == [(wins, challenger.reason)]
-    assert f"{rmse:.3f}" in challenger.reason
 
 
 def test_weights_that_cannot_be_written_leave_no_version(filled: World) -> None:

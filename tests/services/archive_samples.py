@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine, func, select
 
-from storage import archive, handovers, ledger, registry
+from storage import archive, drift_checks, handovers, ledger, registry
 from storage.database import reading
 from storage.grid import Grid
 from storage.months import month
@@ -153,6 +153,44 @@ def model_version(version: str = "tidenet-1", **changes: Any) -> registry.ModelV
     return registry.ModelVersion(**values | changes)
 
 
+def promotion_figure(**changes: Any) -> registry.PromotionFigure:
+    """Return a candidate beside damped persistence over all leads."""
+    values: dict[str, Any] = {
+        "rival": "damped-persistence",
+        "lead_months": 0,
+        "n_months": 19,
+        "first_init_month": month("2015-12"),
+        "last_init_month": month("2017-06"),
+        "rmse": 1.25,
+        "rmse_rival": 1.5,
+        "difference": 0.125,
+        "low": 0.0625,
+        "high": 0.1875,
+        "passed": True,
+    }
+    return registry.PromotionFigure(**values | changes)
+
+
+def drift_check(**changes: Any) -> drift_checks.DriftCheck:
+    """Return a look at a model that forecasts as well as its hindcast."""
+    values: dict[str, Any] = {
+        "model_version": "tidenet-1",
+        "first_valid_month": month("2018-02"),
+        "last_valid_month": month("2018-05"),
+        "n_months": 4,
+        "n_hindcast_months": 24,
+        "msss": 0.25,
+        "msss_hindcast": 0.3125,
+        "level": 0.0625,
+        "level_limit": 0.25,
+        "drifting": False,
+        "retraining_due": False,
+        "reason": "As good as its hindcast.",
+        "checked_at": NOW,
+    }
+    return drift_checks.DriftCheck(**values | changes)
+
+
 def forecast_run(month_revision_id: int, run_id: str = "", **changes: Any) -> archive.ForecastRun:
     """Return a run of two leads from 2018-01."""
     run_id = run_id or archive.new_run_id()
@@ -256,8 +294,16 @@ def fill(engine: Engine) -> tuple[str, int]:
     registry.register_model(engine, model_version())
     registry.record_promotion(
         engine,
-        registry.Promotion("tidenet-1", True, "the first model", "tidenet train", NOW),
+        registry.Promotion(
+            "tidenet-1",
+            True,
+            "the first model",
+            "tidenet train",
+            NOW,
+            figures=(promotion_figure(),),
+        ),
     )
+    drift_checks.record_drift_check(engine, drift_check())
     run = forecast_run(revision_id)
     archive.write_run(engine, run, regional_rows(), cell_rows())
     return run.id, revision_id

@@ -69,9 +69,7 @@ TIDENET_ATTEMPTS=1
 """
 
 # The smallest network: trained in seconds on four years.
-TINY = TideNetConfig.tiny(
-    working_cells=16, n_epochs=1, n_history=3, slow_months=3, validation_months=12
-)
+TINY = TideNetConfig.tiny(working_cells=16, n_epochs=1, n_history=3, validation_months=12)
 
 # Means of the shelf by calendar month, mmol m-2 d-1: Guo et al. (2015), smoothed.
 _SEASON = (-10.3, -10.5, -11.0, -11.5, -10.0, -6.0, -3.0, -2.8, -2.0, -2.2, -3.5, -8.0)

@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from services.archive_samples import accept, fill, input_file, row_counts
+from services.archive_samples import (
+    accept,
+    fill,
+    input_file,
+    model_version,
+    promotion_figure,
+    row_counts,
+)
 from sqlalchemy import Engine, inspect, text
 
 from storage.archive import trace
@@ -25,6 +33,7 @@ from storage.database import (
     transaction,
 )
 from storage.ledger import inputs_of, latest_months, preliminary_months
+from storage.registry import champion, models, promotions, record_promotion
 from storage.tables import Table
 from storage.views import VIEWS
 
@@ -38,6 +47,8 @@ def empty(database_url: str) -> Iterator[Engine]:
 
 
 NEW_IN_0003 = ("handover_terms", "handovers", "month_inputs")
+NEW_IN_0005 = ("drift_checks", "promotion_figures")
+NEW = (*NEW_IN_0003, *NEW_IN_0005)
 
 
 def go_to(engine: Engine, revision: str, *, up: bool = False) -> None:
@@ -56,15 +67,15 @@ def test_the_expected_revision_is_the_newest_migration() -> None:
 def test_every_migration_goes_up_and_down_with_rows_in_it(archive: Engine) -> None:
     fill(archive)
     before = row_counts(archive)
-    assert all(before[name] for name in (*NEW_IN_0003, "month_revisions", "product_files"))
-    kept = row_counts(archive, without=NEW_IN_0003)
-    for revision in ("0003", "0002", "0001"):
+    assert all(before[name] for name in (*NEW, "month_revisions", "product_files"))
+    for revision in ("0004", "0003", "0002", "0001"):
         go_to(archive, revision)
-        lost = () if revision == "0003" else NEW_IN_0003
-        assert row_counts(archive, without=lost) == (before if not lost else kept)
+        lost = NEW_IN_0005 if revision in ("0004", "0003") else NEW
+        left = {name: count for name, count in before.items() if name not in lost}
+        assert row_counts(archive, without=lost) == left
     assert inspect(archive).get_view_names() == []
     go_to(archive, "head")
-    assert row_counts(archive) == kept | dict.fromkeys(NEW_IN_0003, 0)
+    assert row_counts(archive) == before | dict.fromkeys(NEW, 0)
     go_to(archive, "base")
     assert set(inspect(archive).get_table_names()) <= {"alembic_version"}
     migrate(archive)
@@ -111,6 +122,18 @@ def test_the_months_and_runs_of_an_older_archive_are_found_again(archive: Engine
     assert len(traced.checks) == 2
     accept(archive, "2018-03", revision=2, stage="preliminary", inputs=(input_file(),))
     assert [str(one.committed.month) for one in preliminary_months(archive)] == ["2018-03"]
+
+
+def test_models_and_decisions_of_an_older_archive_are_found_again(archive: Engine) -> None:
+    fill(archive)
+    go_to(archive, "0004")
+    assert migrate(archive) == EXPECTED_REVISION
+    assert models(archive) == (model_version(),)
+    [decision] = promotions(archive)
+    assert (decision.kind, decision.figures) == ("gate", ())
+    assert champion(archive, "tiny") == model_version()
+    record_promotion(archive, replace(decision, figures=(promotion_figure(),)))
+    assert promotions(archive)[-1].figures == (promotion_figure(),)
 
 
 def test_migrating_again_changes_nothing(archive: Engine) -> None:

@@ -2,14 +2,17 @@ import dataclasses
 
 import numpy as np
 import pytest
-from services.archive_samples import NOW, later, model_version, sha256
+from services.archive_samples import NOW, later, model_version, promotion_figure, sha256
 from sqlalchemy import Engine
 
+from storage.database import DatabaseRuleError
+from storage.months import month
 from storage.registry import (
     DuplicateModelError,
     Promotion,
     UnknownModelError,
     champion,
+    earlier_champion,
     model,
     models,
     promotions,
@@ -28,6 +31,14 @@ def test_a_model_comes_back_as_it_was_registered(archive: Engine) -> None:
     assert model(archive, plain.version) == plain
     assert models(archive) == (plain,)
     assert models(archive, grid="another") == ()
+
+
+def test_an_imported_model_and_one_with_a_twin_come_back_as_registered(archive: Engine) -> None:
+    imported = model_version("a", source="https://example.org/a, imported by me")
+    twin = {"twin_url": "/models/t", "twin_sha256": sha256("t"), "twin_until": month("2015-12")}
+    register_model(archive, imported)
+    register_model(archive, model_version("b", **twin))
+    assert models(archive) == (imported, model_version("b", **twin))
 
 
 def test_registering_again_changes_nothing(archive: Engine) -> None:
@@ -74,6 +85,48 @@ def test_decisions_are_kept_in_order(archive: Engine) -> None:
         record_promotion(archive, one)
     assert promotions(archive) == promotions(archive, grid="tiny") == made
     assert promotions(archive, grid="another") == ()
+
+
+def test_a_decision_keeps_its_kind_and_figures(archive: Engine) -> None:
+    register_model(archive, model_version("a"))
+    by_lead = promotion_figure(lead_months=3, low=None, high=None, passed=None)
+    figures = (promotion_figure(rival="climatology"), promotion_figure(), by_lead)
+    refused = dataclasses.replace(decision("a", promoted=False), kind="refused", figures=figures)
+    record_promotion(archive, decision("a"))
+    record_promotion(archive, refused)
+    assert [one.figures for one in promotions(archive)] == [(), figures]
+    assert promotions(archive)[-1] == refused
+
+
+def test_a_decision_whose_figures_break_a_rule_leaves_nothing(archive: Engine) -> None:
+    register_model(archive, model_version("a"))
+    wrong = dataclasses.replace(decision("a"), figures=(promotion_figure(low=0.5, high=0.25),))
+    with pytest.raises(DatabaseRuleError):
+        record_promotion(archive, wrong)
+    assert promotions(archive) == ()
+    assert champion(archive, "tiny") is None
+
+
+def test_going_back_undoes_one_promotion_after_the_other(archive: Engine) -> None:
+    for version in ("a", "b", "c", "d"):
+        register_model(archive, model_version(version))
+    assert earlier_champion(archive, "tiny") is None
+    for version in ("a", "b", "c"):
+        record_promotion(archive, decision(version))
+    record_promotion(archive, decision("d", promoted=False))
+    assert earlier_champion(archive, "tiny") == model_version("b")
+
+    def back_to(version: str) -> None:
+        record_promotion(archive, dataclasses.replace(decision(version), kind="rollback"))
+
+    back_to("b")
+    assert champion(archive, "tiny") == model_version("b")
+    assert earlier_champion(archive, "tiny") == model_version("a")
+    record_promotion(archive, decision("d"))
+    assert earlier_champion(archive, "tiny") == model_version("b")
+    back_to("b")
+    back_to("a")
+    assert earlier_champion(archive, "tiny") is None
 
 
 def test_numbers_that_json_does_not_know_become_null(archive: Engine) -> None:

@@ -14,6 +14,7 @@ from storage.weights import (
     MissingWeightsError,
     StoredModel,
     load_model,
+    model_digest,
     save_model,
 )
 
@@ -78,14 +79,12 @@ def test_a_changed_byte_is_noticed(tmp_path: Path, name: str) -> None:
 def test_files_that_cannot_be_read_are_named_even_if_their_checksum_fits(
     tmp_path: Path, content: tuple[bytes | None, bytes]
 ) -> None:
-    from storage.weights import _digest
-
     stored = saved(tmp_path)
     weights = content[0] or (Path(stored.uri) / WEIGHTS).read_bytes()
     (Path(stored.uri) / WEIGHTS).write_bytes(weights)
     (Path(stored.uri) / METADATA).write_bytes(content[1])
     with pytest.raises(CorruptWeightsError):
-        load_model(stored.uri, _digest(weights, content[1]))
+        load_model(stored.uri, model_digest(weights, content[1]))
 
 
 def test_a_missing_model_is_named(store_url: str) -> None:

@@ -1,96 +1,300 @@
 """Frequency global module: large scales in Fourier space, amplitude and phase apart.
 
-Structures that move change the phase of a Fourier mode; structures that grow or fade change its
-amplitude. The amplitude branch learns the second with spectral cells; the phase branch learns the
-first: it turns the modes of the last observed map and leaves their amplitudes alone.
+Structures that grow or fade change the amplitude of a Fourier mode; structures that move change
+its phase. The amplitude branch learns the first with spectral cells; the phase branch learns the
+second: it turns the modes of the last observed map and leaves their amplitudes alone.
 
 All Fourier work is in float32, whatever precision the convolutions around it run in.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
+
+from tidenet.model.blocks import (
+    TimeNetwork,
+    full_precision,
+    over_time,
+    residual_stack,
+    sum_of_two,
+    zero,
+)
+from tidenet.model.lean import added, by_channel, norm_silu, one_by_one
 
 _SMALL = 1e-6
 
 
-class SpectralCell(nn.Module):
-    """Mixes months and features mode by mode, beside a local convolution.
+class SpectralTimeNetwork(nn.Module):
+    """One complex two-layer network over the months, applied to every Fourier mode.
+
+    ``y = W2 relu(W1 x + b1) + b2`` with complex weights and the rectifier on real and imaginary
+    part each. A complex product is one real product of the parts written below each other, with
+    ``[[Re W, -Im W], [Im W, Re W]]``.
 
     Parameters
     ----------
-    channels
-        Feature maps, in and out; months are folded into them.
-    n_modes
-        Low modes per direction that are mixed, each with a complex matrix of its own.
+    n_in, n_out
+        Months in and out; the hidden layer is as wide as ``n_out``.
     """
 
-    def __init__(self, channels: int, n_modes: int) -> None:
+    def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
-        self.n_modes = n_modes
-        shape = (2, n_modes, n_modes, channels, channels)  # rows >= 0 and rows < 0
-        self.mixing = nn.Parameter(torch.randn(*shape, 2) * (0.5 / channels))
-        self.local = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.GroupNorm(4, channels),
-            nn.SiLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-        )
-        self.activation = nn.SiLU()
+        scale = 0.02
+        self.weight1 = nn.Parameter(scale * torch.randn(2, n_in, n_out))
+        self.bias1 = nn.Parameter(scale * torch.randn(2, n_out))
+        self.weight2 = nn.Parameter(scale * torch.randn(2, n_out, n_out))
+        self.bias2 = nn.Parameter(scale * torch.randn(2, n_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return features of the same shape (batch, channels, height, width)."""
-        return x + self.activation(self._mix_modes(x) + self.local(x))
+        """Return float32 maps (batch, n_out, channel, height, width)."""
+        with full_precision(x):
+            modes = torch.fft.rfft2(x.float(), norm="ortho")
+            parts = torch.cat([modes.real, modes.imag], dim=1).flatten(2)
+            hidden = over_time(parts, _real_form(self.weight1), self.bias1.flatten())
+            mixed = over_time(hidden.relu(), _real_form(self.weight2), self.bias2.flatten())
+            real, imaginary = mixed.unflatten(2, modes.shape[2:]).chunk(2, dim=1)
+            return torch.fft.irfft2(torch.complex(real, imaginary), s=x.shape[-2:], norm="ortho")
 
-    def _mix_modes(self, x: Tensor) -> Tensor:
-        modes = torch.fft.rfft2(x.float(), norm="ortho")  # (b, c, h, w // 2 + 1)
-        m_rows = min(self.n_modes, x.shape[-2] // 2)
-        m_columns = min(self.n_modes, x.shape[-1] // 2)
-        mixing = torch.view_as_complex(self.mixing)[:, :m_rows, :m_columns]
-        mixed = torch.zeros_like(modes)
-        for rows, weight in ((slice(None, m_rows), mixing[0]), (slice(-m_rows, None), mixing[1])):
-            low = modes[:, :, rows, :m_columns]
-            mixed[:, :, rows, :m_columns] = torch.einsum("bihw,hwio->bohw", low, weight)
-        return torch.fft.irfft2(mixed, s=x.shape[-2:], norm="ortho").to(x.dtype)
+
+def _real_form(weight: Tensor) -> Tensor:
+    """Return the real matrix (2 out, 2 in) of a complex one (2, in, out)."""
+    real, imaginary = weight.float().transpose(1, 2)
+    return torch.cat([torch.cat([real, -imaginary], dim=1), torch.cat([imaginary, real], dim=1)])
+
+
+class SpectralCell(nn.Module):
+    """Mixes months in Fourier space and in place, then months and features with their neighbours.
+
+    Parameters
+    ----------
+    n_in, n_out
+        Months in and out.
+    channels
+        Feature maps of each month.
+    """
+
+    recompute = False
+
+    def __init__(self, n_in: int, n_out: int, channels: int) -> None:
+        super().__init__()
+        self.n_out = n_out
+        self.spectral = SpectralTimeNetwork(n_in, n_out)
+        self.local = TimeNetwork(n_in, n_out, n_out)
+        self.beside = TimeNetwork(n_in, n_out, n_out)
+        n_maps = n_out * channels
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(n_maps, n_maps, 3, padding=1),
+            nn.GroupNorm(4, n_maps),
+            nn.SiLU(),
+            nn.Conv2d(n_maps, n_maps, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features (batch, n_out, channel, height, width)."""
+        mixed = by_channel(self._mix_months, x, self.n_out)
+        maps = mixed.flatten(1, 2)
+        first, norm, _, second = self.convolutions
+        refined = second(norm_silu(norm, first(maps), self.recompute))  # type: ignore[arg-type]
+        return added(maps, refined).unflatten(1, mixed.shape[1:3])
+
+    def _mix_months(self, x: Tensor) -> Tensor:
+        return added(self.spectral(x), sum_of_two(self.local, self.beside, x))
 
 
 class AmplitudeBranch(nn.Module):
-    """From the history to an image of every lead month, through spectral cells."""
+    """From the history to an image of every lead month, through spectral cells.
+
+    Parameters
+    ----------
+    n_history, n_leads
+        Months in and out.
+    n_in, n_out
+        Channels of a month in and of an image out.
+    channels
+        Feature maps of each month, a multiple of 8.
+    n_cells
+        Spectral cells in a row.
+    refiner
+        Refines the features after the second cell: months folded into channels, the same shape in
+        and out.
+    n_given
+        Maps that are given for each lead month beside the features.
+    """
 
     def __init__(
-        self, in_channels: int, n_leads: int, channels: int, n_modes: int, n_cells: int
+        self,
+        n_history: int,
+        n_leads: int,
+        n_in: int,
+        n_out: int,
+        channels: int,
+        n_cells: int,
+        refiner: nn.Module,
+        n_given: int = 0,
     ) -> None:
         super().__init__()
-        self.encode = nn.Conv2d(in_channels, channels, 3, padding=1)
-        self.cells = nn.Sequential(*(SpectralCell(channels, n_modes) for _ in range(n_cells)))
-        self.decode = nn.Conv2d(channels, n_leads, 1)
+        self.n_leads = n_leads
+        self.skip = TimeNetwork(n_history, 2 * n_leads, n_leads)
+        self.encode = residual_stack(n_in, channels, channels)
+        self.cells = nn.ModuleList(
+            SpectralCell(n_history if i == 0 else n_leads, n_leads, channels)
+            for i in range(n_cells)
+        )
+        self.refiner = refiner
+        self.decode = residual_stack(channels + n_given, channels, n_out)
+
+    def forward(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+        """Return the amplitude image (batch, lead, n_out, height, width).
+
+        Parameters
+        ----------
+        x
+            (batch, month, n_in, height, width).
+        given
+            (batch, lead, n_given, height, width).
+        """
+        batch, n_leads = len(x), self.n_leads
+        frames = one_by_one(self.encode, x.flatten(0, 1).to(self.decode[-1].weight.dtype))
+        features = joined(frames, batch)
+        skip = by_channel(self.skip, features, n_leads)
+        for position, cell in enumerate(self.cells):
+            features = cell(features)
+            if position == min(1, len(self.cells) - 1):
+                maps = self.refiner(features.flatten(1, 2))
+                features = maps.unflatten(1, (n_leads, -1))
+        features = added(skip, features)
+        if given is not None:
+            features = torch.cat([features, given], dim=2)
+        image = one_by_one(self.decode, features.flatten(0, 1)).unflatten(0, (batch, -1))
+        return image.to(x.dtype)
+
+
+def joined(frames: Tensor, batch: int) -> Tensor:
+    """Return features (batch, month, channel, height, width) from those of every frame.
+
+    Frames with channels last in memory become maps with months and channels last, so that the
+    months folded into channels are again channels last.
+    """
+    features = frames.unflatten(0, (batch, -1))
+    if frames.is_contiguous():
+        return features
+    months, channels = features.shape[1:3]
+    maps = features.flatten(1, 2).contiguous(memory_format=torch.channels_last)
+    return maps.unflatten(1, (months, channels))
+
+
+class PhaseNetwork(nn.Module):
+    """From what is known of each mode to the angle that it turns by.
+
+    A linear guess, and the guess plus one, times another and times a third network; the third
+    sees neighbouring modes.
+
+    Parameters
+    ----------
+    n_in, n_out
+        Maps of the mode plane, in and out.
+    channels
+        Feature maps, a multiple of 8.
+    """
+
+    def __init__(self, n_in: int, n_out: int, channels: int) -> None:
+        super().__init__()
+        self.guess = nn.Conv2d(n_in, n_out, 1)
+        self.plus = residual_stack(n_in, channels, n_out, 1)
+        self.times = residual_stack(n_in, channels, n_out, 1)
+        self.times_near = residual_stack(n_in, channels, n_out, 3, "circular")
+        self.mix = nn.Conv2d(4 * n_out, n_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the amplitude image (batch, lead, height, width)."""
-        image: Tensor = self.decode(self.cells(self.encode(x)))
-        return image
+        """Return (batch, n_out, rows, columns)."""
+        guess = self.guess(x)
+        parts = (guess, guess + self.plus(x), guess * self.times(x), guess * self.times_near(x))
+        turn: Tensor = self.mix(torch.cat(parts, dim=1))
+        return turn
 
 
 class PhaseBranch(nn.Module):
-    """Turns the low modes of the last observed map; their amplitudes stay.
+    """The published phase branch: every mode of the last map gets a predicted phase.
 
-    The turn of each mode is predicted from how it has turned lately. The mean (mode zero) is not
-    turned, and the turns of the modes that `rfft2` holds twice are made opposite, so that the
-    image is real and its mean is that of the last map.
+    It sees the phases of the history, divided by pi, and the position of each mode.
+
+    Parameters
+    ----------
+    n_history, n_leads
+        Months in and out.
+    n_maps
+        Channels of a month.
+    channels
+        Feature maps, a multiple of 8.
+    """
+
+    def __init__(self, n_history: int, n_leads: int, n_maps: int, channels: int) -> None:
+        super().__init__()
+        self.n_leads = n_leads
+        self.network = PhaseNetwork(2 + n_maps * n_history, n_maps * n_leads, channels)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the phase image and the phase.
+
+        Parameters
+        ----------
+        x
+            (batch, month, channel, height, width).
+
+        Returns
+        -------
+        tuple
+            Phase image (batch, lead, channel, height, width), and phase in radians, not wrapped
+            (batch, lead, channel, height, width // 2 + 1). Both are float32.
+        """
+        with full_precision(x):
+            modes = torch.fft.rfft2(x.float())
+            known = modes.angle() / math.pi
+            where = mode_position(x.shape[-2], x.shape[-1], x.device)
+            where = where.expand(len(x), *where.shape)
+            turn = self.network(torch.cat([known.flatten(1, 2), where], dim=1))
+            turn = turn.unflatten(1, (self.n_leads, -1))
+            phase = (known[:, -1:] + turn) * math.pi
+            evolved = torch.polar(modes[:, -1:].abs().expand_as(phase), phase)
+            return torch.fft.irfft2(evolved, s=x.shape[-2:]), phase
+
+
+def mode_position(height: int, width: int, device: torch.device) -> Tensor:
+    """Return cycles per cell along rows and columns (2, height, width // 2 + 1)."""
+    rows = torch.fft.fftfreq(height, device=device)
+    columns = torch.fft.rfftfreq(width, device=device)
+    return torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
+
+
+class ConservingPhaseBranch(nn.Module):
+    """The operational phase branch: turns the low modes; the mean and all amplitudes stay.
+
+    Where it differs from `PhaseBranch`, and why:
+
+    - It sees how each mode has turned lately, weighted by the mode's strength: a mode without
+      amplitude has no phase, and an angle jumps from pi to -pi.
+    - The mean (mode zero) is not turned, and the turns of the modes that `rfft2` holds twice are
+      made opposite: the image is real, and its mean is that of the last map.
+    - Only low modes turn: a couple of hundred maps say nothing about the others.
+    - The last layer starts at zero: untrained, the phase image is the last map.
+
+    Parameters
+    ----------
+    n_history, n_leads
+        Months in and out.
+    channels
+        Feature maps, a multiple of 8.
+    n_modes
+        Low modes per direction that turn.
     """
 
     def __init__(self, n_history: int, n_leads: int, channels: int, n_modes: int) -> None:
         super().__init__()
         self.n_modes = n_modes
         n_features = 2 * (n_history - 1) + n_history + 4  # turns, amplitudes, position, season
-        self.turn = nn.Sequential(
-            nn.Conv2d(n_features, 2 * channels, 1),
-            nn.SiLU(),
-            nn.Conv2d(2 * channels, 2 * channels, 1),
-            nn.SiLU(),
-        )
-        self.head = nn.Conv2d(2 * channels, n_leads, 1)
-        for parameter in self.head.parameters():
-            nn.init.zeros_(parameter)
+        self.network = PhaseNetwork(n_features, n_leads, channels)
+        zero(self.network.mix)
 
     def forward(self, history: Tensor, season: Tensor) -> tuple[Tensor, Tensor]:
         """Evolve the phase.
@@ -109,12 +313,13 @@ class PhaseBranch(nn.Module):
             complex numbers (batch, lead, height, width // 2 + 1).
         """
         size = history.shape[-2:]
-        modes = torch.fft.rfft2(history.float(), norm="ortho")
-        last = modes[:, -1:]
-        turns = self._turns(modes, season.float(), size)
-        evolved = last * torch.polar(torch.ones_like(turns), turns)
-        image = torch.fft.irfft2(evolved, s=size, norm="ortho")
-        return image, evolved / (last.abs() + _SMALL)
+        with full_precision(history):
+            modes = torch.fft.rfft2(history.float(), norm="ortho")
+            last = modes[:, -1:]
+            turns = self._turns(modes, season.float(), size)
+            evolved = last * torch.polar(torch.ones_like(turns), turns)
+            image = torch.fft.irfft2(evolved, s=size, norm="ortho")
+            return image, evolved / (last.abs() + _SMALL)
 
     def _turns(self, modes: Tensor, season: Tensor, size: torch.Size) -> Tensor:
         """Return the angle that each mode is turned by (batch, lead, height, width // 2 + 1)."""
@@ -122,7 +327,7 @@ class PhaseBranch(nn.Module):
         m_rows, m_columns = min(self.n_modes, height // 2), min(self.n_modes, width // 2)
         rows = torch.cat([torch.arange(m_rows), torch.arange(-m_rows, 0)]).to(modes.device)
         low = modes[:, :, rows, :m_columns]
-        angle = self.head(self.turn(self._features(low, rows, season)))
+        angle = self.network(self._features(low, rows, season))
         turns = angle.new_zeros(*angle.shape[:2], height, modes.shape[-1])
         turns[:, :, rows, :m_columns] = angle
         # Column 0 holds mode (u, 0) and its conjugate (-u, 0): their turns are opposite.
@@ -135,7 +340,6 @@ class PhaseBranch(nn.Module):
     def _features(self, low: Tensor, rows: Tensor, season: Tensor) -> Tensor:
         amplitude = low.abs()
         lately = low[:, 1:] * low[:, :-1].conj()
-        # A mode without amplitude has no phase: weigh each turn by the strength of the mode.
         lately = lately / (amplitude.square().mean(dim=(1, 2, 3), keepdim=True) + _SMALL)
         lately = lately / (1 + lately.abs())
         batch, _, n_rows, n_columns = low.shape
@@ -144,25 +348,3 @@ class PhaseBranch(nn.Module):
         v = v.view(1, 1, 1, -1).expand(batch, 1, n_rows, n_columns)
         when = season.view(batch, 2, 1, 1).expand(batch, 2, n_rows, n_columns)
         return torch.cat([lately.real, lately.imag, torch.log1p(amplitude), u, v, when], dim=1)
-
-
-def band_limited_mix(amplitude_image: Tensor, phase: Tensor, n_modes: int) -> Tensor:
-    """Return alpha: the low modes' amplitudes of one image with the evolved phases.
-
-    ``alpha = F^-1(|F(amplitude image)| * low pass * exp(i phase))``
-
-    Parameters
-    ----------
-    amplitude_image
-        (batch, lead, height, width).
-    phase
-        Unit complex numbers (batch, lead, height, width // 2 + 1).
-    n_modes
-        Modes per direction that pass.
-    """
-    size = amplitude_image.shape[-2:]
-    amplitude = torch.fft.rfft2(amplitude_image.float(), norm="ortho").abs()
-    low_pass = torch.zeros(amplitude.shape[-2:], device=amplitude.device)
-    low_pass[:n_modes, :n_modes] = 1
-    low_pass[-n_modes:, :n_modes] = 1
-    return torch.fft.irfft2(amplitude * low_pass * phase, s=size, norm="ortho")

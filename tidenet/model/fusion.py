@@ -1,60 +1,79 @@
-"""Synergistic fusion head: how far to trust each image, place by place."""
+"""Synergistic fusion head: one forecast out of the amplitude image, the phase image and alpha."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-IMAGES = ("amplitude", "phase", "alpha", "detail", "linear", "last")
-"""Images that are mixed, in this order."""
+from tidenet.model.blocks import UNetShape, full_precision, unet
+from tidenet.model.lean import one_by_one, run_unet
 
 
 class FusionHead(nn.Module):
-    """Mixes the images into a departure from the linear forecast.
-
-    The head predicts one weight per image and place and returns the weighted sum. Its last layer
-    starts at zero, so that the untrained network departs from it nowhere. A sum of
-    images with smooth weights cannot make structure of its own, which matters where a couple of
-    hundred maps are all there is to learn from.
+    """A U-Net over the images of one lead month.
 
     Parameters
     ----------
-    channels
-        Feature maps.
+    n_in, n_out
+        Maps of a lead month, in and out.
+    shape
+        Of the U-Net.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, n_in: int, n_out: int, shape: UNetShape) -> None:
         super().__init__()
-        self.weigh = nn.Sequential(
-            nn.Conv2d(len(IMAGES) + 4, channels, 3, padding=1),  # mask, season, lead
-            nn.SiLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.SiLU(),
-        )
-        self.head = nn.Conv2d(channels, len(IMAGES), 1)
-        for parameter in self.head.parameters():
-            nn.init.zeros_(parameter)
+        self.unet = unet(n_in, n_out, shape)
 
-    def forward(self, images: Tensor, mask: Tensor, season: Tensor) -> Tensor:
-        """Mix.
+    def forward(self, images: Tensor, step: Tensor | int = 0) -> Tensor:
+        """Fuse.
 
         Parameters
         ----------
         images
-            (batch, lead, image, height, width), in the order of `IMAGES`.
-        mask
-            1 on ocean, 0 on land and padding (batch, 1, height, width).
-        season
-            Sine and cosine of each valid month (batch, lead, 2).
+            (batch, lead, n_in, height, width).
+        step
+            What the U-Net's timestep embedding is told: 0, as published, or a number per lead
+            month (lead,).
 
         Returns
         -------
         Tensor
-            Departure from the linear forecast (batch, lead, height, width), 0 on land.
+            (batch, lead, n_out, height, width).
         """
-        batch, leads, _, height, width = images.shape
-        ahead = torch.linspace(0, 1, leads, device=images.device).view(1, leads, 1)
-        when = torch.cat([season, ahead.expand(batch, leads, 1)], dim=-1)
-        maps = when.view(batch, leads, 3, 1, 1).expand(batch, leads, 3, height, width)
-        here = mask[:, None].expand(batch, leads, 1, height, width)
-        x = torch.cat([images, here, maps], dim=2).flatten(0, 1)
-        weights = self.head(self.weigh(x)).unflatten(0, (batch, leads))
-        return (weights * images).sum(dim=2) * mask
+        batch = len(images)
+        maps = images.flatten(0, 1).to(self.unet.conv_in.weight.dtype)
+        if isinstance(step, Tensor):
+            fused = run_unet(self.unet, maps, step.repeat(batch))
+        else:
+            fused = one_by_one(lambda one: run_unet(self.unet, one, step), maps)
+        return fused.unflatten(0, (batch, -1)).to(images.dtype)
+
+
+def band_limited_mix(amplitude_image: Tensor, direction: Tensor, n_modes: int) -> Tensor:
+    """Return alpha: the low modes' amplitudes of one image with the evolved phases.
+
+    ``alpha = F^-1(|F(amplitude image)| * low pass * exp(i phase))``
+
+    Parameters
+    ----------
+    amplitude_image
+        (..., height, width).
+    direction
+        ``exp(i phase)``, unit complex numbers (..., height, width // 2 + 1).
+    n_modes
+        Modes per direction that pass.
+    """
+    size = amplitude_image.shape[-2:]
+    with full_precision(amplitude_image):
+        amplitude = torch.fft.rfft2(amplitude_image.float(), norm="ortho").abs()
+        passed = amplitude * low_pass(size, n_modes, amplitude.device)
+        return torch.fft.irfft2(passed * direction, s=size, norm="ortho")
+
+
+def low_pass(size: Sequence[int], n_modes: int, device: torch.device) -> Tensor:
+    """Return 1 for low modes and 0 for the others (height, width // 2 + 1), float32."""
+    height, width = size
+    mask = torch.zeros(height, width // 2 + 1, device=device)
+    mask[:n_modes, :n_modes] = 1
+    mask[-n_modes:, :n_modes] = 1
+    return mask

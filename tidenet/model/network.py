@@ -1,4 +1,17 @@
-"""TIDE-Net: frequency global module, local refiner and fusion head put together."""
+"""The operational TIDE-Net: the published modules, smaller and with conditions.
+
+Where it differs from the published network (`tidenet.upstream`), and why:
+
+- Maps are standardised anomalies and the result is added to the linear forecast; the last layer
+  starts at zero, so that the untrained network departs nowhere. No sigmoid: anomalies have no
+  bounds.
+- The mask is a channel, and no value on land enters unannounced or leaves.
+- Calendar month and lead are told: the month as channels, the lead as the U-Net's timestep.
+- Driver channels join the flux; the linear forecast joins the images.
+- The phase branch conserves mean and amplitudes (`ConservingPhaseBranch`).
+- The fusion head gives a weight for each image and place, and the departure is the weighted sum:
+  with a couple of hundred maps to learn from, it should not make structure of its own.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,9 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from tidenet.configuration import TideNetConfig
-from tidenet.model.frequency import AmplitudeBranch, PhaseBranch, band_limited_mix
-from tidenet.model.fusion import FusionHead
-from tidenet.model.refiner import LocalRefiner
+from tidenet.model.blocks import UNetShape, zero
+from tidenet.model.frequency import AmplitudeBranch, ConservingPhaseBranch
+from tidenet.model.fusion import FusionHead, band_limited_mix
+from tidenet.model.refiner import DiffusionRefiner, UNetRefiner
+
+IMAGES = ("amplitude", "phase", "alpha", "linear", "last", "detail")
+"""Images that the fusion head mixes, in this order; the detail only where there is one."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +73,9 @@ class NetworkInput:
 class NetworkOutput:
     """What the network makes of it (batch, lead, height, width), all in standard deviations.
 
-    `departure` is added to the linear forecast. The images are parts that it was mixed from;
-    `conditions` are the maps that the refiner was given.
+    `departure` is added to the linear forecast. The images are parts that it was mixed from:
+    `phase` is the phase image's phase as unit complex numbers, `detail` that of the diffusion
+    refiner, zero without one, and `conditions` are the maps that it is given.
     """
 
     departure: Tensor
@@ -81,41 +99,91 @@ class TideNet(nn.Module):
     def __init__(self, config: TideNetConfig) -> None:
         super().__init__()
         self.n_modes = config.n_modes
+        channels, n_leads = config.hidden_channels, config.n_leads
+        within: nn.Module = nn.Identity()
+        if config.refiner == "unet":
+            shape = UNetShape.small(config.refiner_channels)
+            within = UNetRefiner(n_leads * channels, shape).silence()
         self.amplitude = AmplitudeBranch(
-            config.n_history + 3,
-            config.n_leads,
-            config.hidden_channels,
-            self.n_modes,
+            config.n_history,
+            n_leads,
+            1 + len(config.drivers) + 3,  # flux, drivers, mask, season
+            1,
+            channels,
             config.n_spectral_cells,
+            within,
+            n_given=4,  # linear forecast, mask, season
         )
-        self.phase = PhaseBranch(
-            config.n_history, config.n_leads, config.hidden_channels, self.n_modes
-        )
-        self.refiner = LocalRefiner(
-            config.n_leads,
-            2 * config.n_leads + 4,
-            config.refiner_channels,
-            config.refiner_steps,
-        )
-        self.fusion = FusionHead(config.hidden_channels)
+        zero(self.amplitude.decode[-1])
+        self.phase = ConservingPhaseBranch(config.n_history, n_leads, channels, self.n_modes)
+        self.refiner: DiffusionRefiner | None = None
+        if config.refiner == "diffusion":
+            self.refiner = DiffusionRefiner(
+                n_leads, 2 * n_leads + 4, config.refiner_channels, config.refiner_steps
+            )
+        n_images = len(IMAGES) if self.refiner else len(IMAGES) - 1
+        shape = UNetShape.small(config.fusion_channels)
+        self.fusion = FusionHead(n_images + 3, n_images, shape)
+        zero(self.fusion.unet.conv_out)
 
     def forward(self, x: NetworkInput, noise: Tensor) -> NetworkOutput:
         """Forecast departures; ``noise`` (batch, lead, height, width) starts the refiner."""
-        announced, mask = self._announced(x), x.mask  # mask and season as maps
+        mask = x.mask
         flux = x.history[:, :, 0]
-        amplitude = self.amplitude(torch.cat([flux, announced], dim=1)) * mask
+        frames = _with_month(x.history, mask, history_season(x.season[:, 0], flux.shape[1]))
+        given = _with_month(x.linear[:, :, None], mask, x.season[:, 1:])
+        # Untrained, the amplitude image is the linear forecast and the phase image the last map.
+        amplitude = (x.linear + self.amplitude(frames, given)[:, :, 0]) * mask
         phase_image, phase = self.phase(flux, x.season[:, 0])
         phase_image = phase_image * mask
         alpha = band_limited_mix(amplitude, phase, self.n_modes) * mask
         last = flux[:, -1:]
         # The refiner learns from its own error; it does not bend the images it is given.
-        conditions = torch.cat([amplitude, phase_image, last, announced], dim=1).detach()
-        detail = self.refiner.refine(conditions, noise * mask) * mask
-        images = [amplitude, phase_image, alpha, detail, x.linear, last.expand_as(x.linear)]
-        departure = self.fusion(torch.stack(images, dim=2), mask, x.season[:, 1:])
+        announced = _with_month(last[:, :, None], mask, x.season[:, :1])[:, 0]
+        conditions = torch.cat([amplitude, phase_image, announced], dim=1).detach()
+        detail = self.refine(conditions, noise * mask) * mask
+        images = [amplitude, phase_image, alpha, x.linear, last.expand_as(x.linear)]
+        if self.refiner:
+            images.append(detail)
+        departure = self._fuse(torch.stack(images, dim=2), x) * mask
         return NetworkOutput(departure, amplitude, phase_image, phase, alpha, detail, conditions)
 
-    def _announced(self, x: NetworkInput) -> Tensor:
-        batch, _, _, height, width = x.history.shape
-        season = x.season[:, 0].view(batch, 2, 1, 1).expand(batch, 2, height, width)
-        return torch.cat([x.mask, season], dim=1)
+    def refine(self, conditions: Tensor, noise: Tensor) -> Tensor:
+        """Return detail for each noise (batch, lead, height, width); zero without a diffusion."""
+        if self.refiner is None:
+            return torch.zeros_like(noise)
+        return self.refiner.refine(conditions, noise)
+
+    def _fuse(self, images: Tensor, x: NetworkInput) -> Tensor:
+        lead = torch.arange(1, images.shape[1] + 1, device=images.device)
+        weights = self.fusion(_with_month(images, x.mask, x.season[:, 1:]), lead)
+        return (weights * images).sum(dim=2)
+
+
+def history_season(init: Tensor, n_history: int) -> Tensor:
+    """Return sine and cosine of every month of the history (batch, month, 2).
+
+    Parameters
+    ----------
+    init
+        Sine and cosine of the init month, the last one (batch, 2).
+    n_history
+        Months.
+    """
+    back = torch.arange(n_history - 1, -1, -1, device=init.device) * (torch.pi / 6)
+    sine, cosine = init[:, :1], init[:, 1:]
+    return torch.stack(
+        [
+            sine * back.cos() - cosine * back.sin(),
+            cosine * back.cos() + sine * back.sin(),
+        ],
+        dim=-1,
+    )
+
+
+def _with_month(maps: Tensor, mask: Tensor, season: Tensor) -> Tensor:
+    """Join mask and season (batch, month, 2) to maps (batch, month, channel, height, width)."""
+    batch, months, _, height, width = maps.shape
+    here = mask[:, None].expand(batch, months, 1, height, width)
+    when = season[..., None, None].expand(batch, months, 2, height, width)
+    return torch.cat([maps, here, when], dim=2)

@@ -1,88 +1,104 @@
-"""How fast anomalies fade: lagged regression on the last month, and on the last year besides.
+"""How fast anomalies fade: lagged regression of each cell on itself.
 
-All is fitted on standardised anomalies of the training months. The damping of a cell is shrunk by
-how well it is known: it counts in full only where the differences between cells are larger than
-the uncertainty of one (empirical Bayes). The memory of the last year has one weight for all cells.
+The damping of a cell is shrunk by how well it is known: it counts in full only where the
+differences between cells are larger than the uncertainty of one (empirical Bayes). What differs
+between calendar months is shrunk in the same way.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from tidenet.climatology import AnomalySeries
+from tidenet.references.anomalies import Anomalies, pairs
+
+Parts = list[tuple[int, int]] | None
 
 
-def fit_damping(series: AnomalySeries, n_leads: int) -> np.ndarray:
-    """Return what part of an anomaly is left after 1 .. n_leads months.
-
-    The regression of the anomaly ``k`` months later on the anomaly now, through the origin, shrunk
-    towards the area mean and clipped to 0 .. 1.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32 (lead, lat, lon); 0 on land.
-    """
-    record = series.record
-    damping = np.zeros((n_leads, *record.grid.shape), dtype=np.float32)
-    for lead in range(1, n_leads + 1):
-        product = np.zeros(record.grid.shape)
-        square = np.zeros(record.grid.shape)
-        for start in range(len(series) - lead):
-            now = series[start]
-            product += now * series[start + lead]
-            square += np.square(now)
-        slope = product[record.ocean] / np.maximum(square[record.ocean], 1e-12)
-        damping[lead - 1][record.ocean] = np.clip(
-            _shrink_to_mean(slope, len(series) - lead, record.weight[record.ocean]), 0.0, 1.0
-        )
-    return damping
-
-
-def _shrink_to_mean(slope: np.ndarray, n: int, weight: np.ndarray) -> np.ndarray:
-    """Shrink each cell's slope (cell,) from ``n`` pairs towards the area mean."""
-    mean = np.average(slope, weights=weight)
-    noise = np.maximum(1 - np.square(slope), 0.0) / n
-    between = np.average(np.square(slope - mean), weights=weight) - np.average(
-        noise, weights=weight
-    )
-    if between <= 0:
-        return np.full_like(slope, mean)
-    trust = between / (between + noise)
-    return trust * slope + (1 - trust) * mean
-
-
-def fit_slow_memory(series: AnomalySeries, damping: np.ndarray, n_months: int) -> np.ndarray:
-    """Regress what damped persistence misses on the mean anomaly of the last ``n_months``.
-
-    Month-to-month noise hides slow anomalies, such as a warm decade or a growing sink, in a single
-    month; the mean over a year shows them. A fitted linear trend would show them too, but it goes
-    on for ever where the record is short and slow swings look like trends.
+@dataclass(frozen=True)
+class Damping:
+    """Anomalies that fade at each cell's own rate.
 
     Parameters
     ----------
-    series
-        Anomalies of the training period.
-    damping
-        Part of an anomaly that is left at each lead (lead, lat, lon).
-    n_months
-        Months in the mean.
-
-    Returns
-    -------
-    numpy.ndarray
-        One weight per lead for all ocean cells, 0 to 1, float32 (lead,).
+    factor
+        Part that is left at each lead, float32 (lead, cell), or (lead, 12, cell) where it depends
+        on the calendar month that the forecast starts in.
     """
-    record = series.record
-    ocean, weight = record.ocean, record.weight[record.ocean]
-    product, square = np.zeros(len(damping)), np.zeros(len(damping))
-    recent: list[np.ndarray] = []
-    for position in range(len(series)):
-        recent = [*recent, series[position][ocean]][-n_months:]
-        if len(recent) < n_months:
-            continue
-        year = np.mean(recent, axis=0)
-        for lead in range(1, min(len(damping), len(series) - 1 - position) + 1):
-            missed = series[position + lead][ocean] - damping[lead - 1][ocean] * recent[-1]
-            product[lead - 1] += np.dot(weight, year * missed)
-            square[lead - 1] += np.dot(weight, year * year)
-    slope = np.where(square > 0, product / np.where(square > 0, square, 1.0), 0.0)
-    return np.clip(slope, 0.0, 1.0).astype(np.float32)
+
+    factor: np.ndarray
+
+    n_history = 1
+
+    def forecast(self, anomalies: Anomalies, positions: np.ndarray) -> np.ndarray:
+        """Return the faded anomaly (init, lead, cell)."""
+        now = anomalies.values[positions][:, None]
+        if self.factor.ndim == 2:
+            return self.factor * now
+        return self.factor[:, anomalies.calendar[positions]].swapaxes(0, 1) * now
+
+
+def fit_damping(anomalies: Anomalies, n_leads: int, parts: Parts = None) -> Damping:
+    """Regress the anomaly ``k`` months later on the anomaly now, through the origin, cell by cell.
+
+    Slopes are shrunk towards the area mean and clipped to 0 .. 1.
+    """
+    factor = np.empty((n_leads, anomalies.values.shape[1]), dtype=np.float32)
+    for lead in range(1, n_leads + 1):
+        start = pairs(len(anomalies), lead, parts)
+        now, later = anomalies.values[start], anomalies.values[start + lead]
+        product = np.einsum("tc,tc->c", now, later, dtype=np.float64)
+        square = np.einsum("tc,tc->c", now, now, dtype=np.float64)
+        slope = product / np.maximum(square, 1e-9)
+        factor[lead - 1] = shrink_to_mean(slope, len(start), anomalies.sea.weight)
+    return Damping(factor)
+
+
+def shrink_to_mean(slope: np.ndarray, n_pairs: int, weight: np.ndarray) -> np.ndarray:
+    """Shrink each cell's slope (cell,) from ``n_pairs`` pairs towards the area mean; 0 to 1."""
+    mean = np.average(slope, weights=weight)
+    noise = np.maximum(1 - np.square(slope), 0.0) / max(n_pairs, 1)
+    between = np.average(np.square(slope - mean), weights=weight)
+    between -= np.average(noise, weights=weight)
+    if between <= 0:
+        return np.clip(np.full_like(slope, mean), 0.0, 1.0)
+    trust = between / (between + noise)
+    return np.clip(trust * slope + (1 - trust) * mean, 0.0, 1.0)
+
+
+def fit_seasonal_damping(anomalies: Anomalies, n_leads: int, parts: Parts = None) -> Damping:
+    """Fit a damping for each cell and calendar month.
+
+    A calendar month is fitted together with its neighbours (weights 1, 2, 1). Its departure from
+    the cell's damping of the whole year is shrunk towards the area mean of such departures.
+    """
+    year = fit_damping(anomalies, n_leads, parts).factor
+    factor = np.repeat(year[:, None], 12, axis=1)
+    for lead in range(1, n_leads + 1):
+        start = pairs(len(anomalies), lead, parts)
+        apart = (anomalies.calendar[start] - np.arange(12)[:, None] + 6) % 12 - 6
+        for month, closeness in enumerate(np.maximum(2 - np.abs(apart), 0)):
+            own = factor[lead - 1, month]
+            own += _seasonal_departure(
+                anomalies, start[closeness > 0], closeness[closeness > 0], lead, year[lead - 1]
+            )
+    return Damping(np.clip(factor, 0.0, 1.0))
+
+
+def _seasonal_departure(
+    anomalies: Anomalies, start: np.ndarray, closeness: np.ndarray, lead: int, year: np.ndarray
+) -> np.ndarray:
+    if len(start) < 4:
+        return np.zeros_like(year)
+    now, later = anomalies.values[start], anomalies.values[start + lead]
+    square = np.einsum("t,tc,tc->c", closeness, now, now)
+    missed = np.einsum("t,tc,tc->c", closeness, now, later - year * now)
+    departure = missed / np.maximum(square, 1e-9)
+    weight = anomalies.sea.weight
+    mean = np.average(departure, weights=weight * np.maximum(square, 1e-9))
+    pairs_worth = np.maximum(square / max(float(square.mean()), 1e-9) * len(start), 1.0)
+    noise = np.maximum(1 - np.square(year), 0.05) / pairs_worth
+    spread = np.average(np.square(departure - mean), weights=weight)
+    between = max(float(spread - np.average(noise, weights=weight)), 0.0)
+    trust = between / (between + noise)
+    shrunk: np.ndarray = mean + trust * (departure - mean)
+    return shrunk.astype(np.float32)

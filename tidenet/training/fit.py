@@ -1,55 +1,80 @@
 """Training TIDE-Net on a record that ends at the training cut-off.
 
 The record is split by time (`tidenet.training.windows`). Everything that is fitted before
-validation sees the fitting months only: climatology, damping and the network. On the validation
-block the network is stopped, how far to follow it is chosen, and the size of the errors is
-measured. Then climatology, damping and error patterns are fitted once more on all months.
+validation sees the fitting months only: climatology, season and trend, the linear forecast and the
+networks. The networks learn what the linear forecast misses, on forecasts that it made of months
+it had not been fitted on. On the validation block the networks are stopped, how far to follow them
+is chosen, and the size of the errors is measured. Then all but the networks is fitted once more on
+all months.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tidenet.climatology import AnomalySeries, fit_climatology, require_complete
+from tidenet.climatology import AnomalySeries, require_complete
 from tidenet.configuration import TideNetConfig
-from tidenet.dressing import fit_dressing
-from tidenet.forecasting import LinearPart, TideNetForecaster, refined_details
-from tidenet.identity import Domain
+from tidenet.disequilibrium import Disequilibrium
+from tidenet.dressing import Dressing
+from tidenet.drivers import DriverScaling
+from tidenet.forecasting import TideNetForecaster, refined_details
 from tidenet.record import FluxRecord
-from tidenet.references import METHODS, fit_with_climatology
-from tidenet.references.damping import fit_damping, fit_slow_memory
+from tidenet.references import KEPT, Fitted, dressing_of, fit_method, fit_shared
+from tidenet.references.anomalies import Anomalies
+from tidenet.references.blend import FittedBlend, fit_blend
+from tidenet.references.linear import LinearPart
+from tidenet.references.scales import TwoScales
 from tidenet.training.progress import TrainingProgress
-from tidenet.training.windows import split_windows
-from tidenet.working_grid import WorkingGrid
+from tidenet.training.windows import Windows, split_windows
+from tidenet.verification.calibration import fit_spread_factors, variance_ratios
 
 if TYPE_CHECKING:
     from tidenet.model.network import TideNet
     from tidenet.training.samples import Samples
 
-__all__ = ["Trained", "TrainingProgress", "train", "train_and_hold_out"]
+DETAIL_SAMPLES = 4
+"""Details drawn per validation window to learn how much the refiner's details vary."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained forecaster, and the same network as it was before it had seen the last months.
+    """A trained forecaster, and the same networks as they were before the last months.
 
     Parameters
     ----------
     forecaster
-        For service: climatology, damping and errors fitted on every month of the record.
+        For service: climatology, linear forecast and errors fitted on every month of the record.
     held_out
         For judgement on the validation block: they are fitted on the months before it. Only the
-        network's stopping point and its weight were chosen on the block.
+        networks' stopping point, their weight and the spread were chosen on the block.
     """
 
     forecaster: TideNetForecaster
     held_out: TideNetForecaster
 
 
-DETAIL_SAMPLES = 4
-"""Details drawn per validation window to learn how much the refiner's details vary."""
+@dataclass(frozen=True)
+class Learned:
+    """What was learned on the fitting months and chosen on the validation block.
+
+    Parameters
+    ----------
+    networks
+        One per seed.
+    follow
+        How far to follow their mean departure (lead,).
+    spread
+        Factors on the errors' standard deviation (lead, season).
+    detail_std
+        Of the refiner's details (lead, height, width).
+    """
+
+    networks: "tuple[TideNet, ...]"
+    follow: np.ndarray
+    spread: np.ndarray
+    detail_std: np.ndarray
 
 
 def train(
@@ -89,39 +114,145 @@ def train_and_hold_out(
         If the record is too short for the split.
     IncompleteFieldError
         If an ocean cell has no value.
+    UnknownDriverError
+        If the record lacks a driver that the configuration names.
     TrainingDivergedError
         If the loss stops being a number.
     """
-    from tidenet.training.loop import departures, fit_network
-    from tidenet.training.samples import make_samples
-
     require_complete(record)
     windows = split_windows(
         len(record.fco2), config.reach, config.n_leads, config.validation_months
     )
-    domain = Domain(record.grid, record.ocean)
-    grid = WorkingGrid.fitting(record.weight, config.working_cells)
     early = record.until(record.first_month + (windows.n_fitting_months - 1))
-    linear = _fit_linear(early, config)
-    fitting = make_samples(record, linear, grid, windows.fitting, config)
-    validation = make_samples(record, linear, grid, windows.validation, config)
-    network = fit_network(config, fitting, validation, seed, progress)
-    departed = departures(network, validation)
+    linear = _Linear.fit(early, config)
+    learned = _learn(record, linear, windows, config, seed, progress)
+    return Trained(
+        _Linear.fit(record, config).forecaster(config, learned),
+        linear.forecaster(config, learned),
+    )
+
+
+@dataclass(frozen=True)
+class _Linear:
+    """The linear forecast of a training period, with all that belongs to it.
+
+    `flux` is what is shared by methods that forecast the flux; `shared` is the same, unless the
+    disequilibrium is forecast.
+    """
+
+    flux: Fitted
+    shared: Fitted
+    blend: FittedBlend
+    drivers: DriverScaling
+    disequilibrium: Disequilibrium | None
+
+    @classmethod
+    def fit(cls, record: FluxRecord, config: TideNetConfig) -> "_Linear":
+        flux = shared = fit_shared(record, config.n_leads, config.working_cells)
+        disequilibrium = None
+        if config.target == "disequilibrium":
+            disequilibrium = Disequilibrium.fit(record)
+            usual = disequilibrium.at_usual_transfer(record)
+            shared = fit_shared(usual, config.n_leads, config.working_cells)
+        blend = fit_blend(shared.remaining, config.n_leads)
+        drivers = DriverScaling.fit(record, config.drivers)
+        return cls(flux, shared, blend, drivers, disequilibrium)
+
+    @property
+    def part(self) -> LinearPart:
+        n_leads = self.blend.left_out.shape[1]
+        return self.shared.part(self.blend.blend, n_leads, expects=True)
+
+    def forecaster(self, config: TideNetConfig, learned: Learned) -> TideNetForecaster:
+        return TideNetForecaster(
+            config,
+            self.flux.domain,
+            self.part,
+            learned.networks,
+            learned.follow,
+            self.dressing(config),
+            learned.spread,
+            learned.detail_std,
+            self.drivers,
+            self.disequilibrium,
+            {name: fit_method(name, self.flux, config.n_leads) for name in KEPT},
+        )
+
+    def dressing(self, config: TideNetConfig) -> Dressing:
+        """Return the errors of forecasts of left-out months, of the flux as it was observed."""
+        came = self.flux.anomalies
+        if self.disequilibrium is not None:
+            own, other = self.flux.scales, self.shared.scales
+            came = came.with_values(came.values * _block_ratio(own, other)[came.calendar])
+        came = self.shared.cycle.remove(came)
+        return dressing_of(self.shared, self.blend.left_out, came, config.n_patterns)
+
+    def remaining_of(self, record: FluxRecord) -> Anomalies:
+        """Return the block anomalies of a longer record that starts with the same month."""
+        scales = self.shared.scales
+        series = AnomalySeries(record, scales.climatology)
+        return self.shared.cycle.remove(Anomalies.of(series, scales.grid))
+
+    def inputs_of(self, record: FluxRecord) -> Anomalies:
+        """Return what forecasts start from: as `remaining_of`, at the usual transfer if need be."""
+        if self.disequilibrium is None:
+            return self.remaining_of(record)
+        return self.remaining_of(self.disequilibrium.at_usual_transfer(record))
+
+    def driver_maps(self, record: FluxRecord) -> np.ndarray:
+        """Return the drivers' anomalies in every month (time, driver, height, width)."""
+        grid = self.shared.scales.grid
+        if not self.drivers.names:
+            return np.zeros((len(record.fco2), 0, *grid.shape), dtype=np.float32)
+        months = range(len(record.fco2))
+        return np.stack([grid.coarsen(self.drivers.anomalies(record, t)) for t in months])
+
+
+def _learn(
+    record: FluxRecord,
+    linear: _Linear,
+    windows: Windows,
+    config: TideNetConfig,
+    seed: int,
+    progress: Callable[[TrainingProgress], None] | None,
+) -> Learned:
+    """Train the networks, and choose on the validation block."""
+    from tidenet.training.loop import departures, fit_network
+    from tidenet.training.samples import make_samples
+
+    inputs, observed = linear.inputs_of(record), linear.remaining_of(record)
+    drivers = linear.driver_maps(record)
+
+    def samples(positions: np.ndarray, forecasts: np.ndarray) -> "Samples":
+        return make_samples(inputs, observed, forecasts, drivers, linear.part, positions, config)
+
+    fitting = samples(windows.fitting, linear.blend.left_out[windows.fitting])
+    validation = samples(
+        windows.validation, linear.blend.blend.forecast(inputs, windows.validation)
+    )
+    networks = tuple(
+        fit_network(config, fitting, validation, seed + number, progress)
+        for number in range(config.n_networks)
+    )
+    departed = np.mean([departures(network, validation) for network in networks], axis=0)
     error = (validation.target - validation.x.linear).numpy()
-    follow = _cautious_weight(error, departed, validation.weight.numpy())
+    weight = validation.weight.numpy()
+    follow = _cautious_weight(error, departed, weight)
     error = error - follow[:, None, None] * departed
-    growth = _error_growth(error, validation, early, linear, grid, config)
-    fitted = (config, domain, grid, network, follow, growth, validation, seed)
-    return Trained(_finish(record, *fitted), _finish(early, *fitted))
+    return Learned(
+        networks,
+        follow,
+        _spread(linear, config, error, validation),
+        _detail_std(networks[-1], validation, linear, seed),
+    )
 
 
-def _fit_linear(record: FluxRecord, config: TideNetConfig) -> LinearPart:
-    """Fit climatology, damping and slow memory on every month of a record."""
-    climatology = fit_climatology(record)
-    series = AnomalySeries(record, climatology)
-    damping = fit_damping(series, config.n_leads)
-    slow = fit_slow_memory(series, damping, config.slow_months) if config.slow_months else None
-    return LinearPart(climatology, damping, slow)
+def _block_ratio(own: TwoScales, other: TwoScales) -> np.ndarray:
+    """Return how large a standard deviation of one climatology is in another's (12, block)."""
+    ocean = own.sea.ocean
+    ratio: np.ndarray = own.grid.coarsen(own.climatology.std)[:, ocean]
+    ratio = ratio / other.grid.coarsen(other.climatology.std)[:, ocean]
+    return ratio.astype(np.float32)
 
 
 def _cautious_weight(error: np.ndarray, departure: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -139,93 +270,35 @@ def _cautious_weight(error: np.ndarray, departure: np.ndarray, weight: np.ndarra
     return np.clip(np.min(slopes, axis=0), 0.0, 1.0).astype(np.float32)
 
 
-def _error_growth(
-    error: np.ndarray,
-    validation: "Samples",
-    early: FluxRecord,
-    linear: LinearPart,
-    grid: WorkingGrid,
-    config: TideNetConfig,
+def _spread(
+    linear: _Linear, config: TideNetConfig, error: np.ndarray, validation: "Samples"
 ) -> np.ndarray:
-    """Return how much larger errors are outside the fitted months than inside (lead,).
-
-    Inside are the fitting months, with the linear part only (a network fits its own training
-    months too well to tell); outside is the validation block, with the whole forecast. The block
-    is short, one unusual year is half of it, so that it is believed half: the factor is the square
-    root of the ratio of the errors.
-    """
-    weight = validation.weight.numpy()
-    outside = (weight * error**2).sum(axis=(0, 2, 3)) / weight.sum(axis=(0, 2, 3))
-    area = grid.block_weight / grid.block_weight.sum()
-    inside = [
-        (area * grid.coarsen(residual) ** 2).sum(axis=(-2, -1))
-        for residual in _linear_residuals(early, linear, config)
-    ]
-    ratio: np.ndarray = np.sqrt(outside / np.mean(inside, axis=0))
-    return np.clip(np.sqrt(ratio), 0.8, 1.6)
-
-
-def _linear_residuals(
-    record: FluxRecord, linear: LinearPart, config: TideNetConfig
-) -> Iterator[np.ndarray]:
-    """Yield observed minus linear forecast of every init month (lead, lat, lon), standardised."""
-    series = AnomalySeries(record, linear.climatology)
-    recent: list[np.ndarray] = []
-    for position in range(len(series) - config.n_leads):
-        recent = [*recent, series[position]][-max(config.slow_months, 1) :]
-        if len(recent) < config.slow_months:
-            continue
-        observed = np.stack([series[position + k] for k in range(1, config.n_leads + 1)])
-        yield observed - linear.anomaly(np.stack(recent))
-
-
-def _finish(
-    record: FluxRecord,
-    config: TideNetConfig,
-    domain: Domain,
-    grid: WorkingGrid,
-    network: "TideNet",
-    follow: np.ndarray,
-    growth: np.ndarray,
-    validation: "Samples",
-    seed: int,
-) -> TideNetForecaster:
-    """Fit the linear part, the errors and the references on all months, and put it together."""
-    linear = _fit_linear(record, config)
-    residuals = _linear_residuals(record, linear, config)
-    dressing = fit_dressing(residuals, grid, config.n_patterns).scaled(growth)
-    references = {
-        name: fit_with_climatology(name, record, config.n_leads, linear.climatology, linear.damping)
-        for name in METHODS
-    }
-    return TideNetForecaster(
-        config,
-        domain,
-        linear,
-        network,
-        follow,
-        dressing,
-        _detail_std(network, validation, grid, seed),
-        references,
-    )
+    """Return how much larger errors of the block are than those of left-out fitting months."""
+    # Errors of block means do not show what errs inside the blocks.
+    detail = linear.shared.scales.detail_variance
+    variance = np.maximum(linear.dressing(config).variance() - detail, 1e-6)
+    ratios = variance_ratios(error, variance, validation.weight.numpy())
+    return fit_spread_factors(ratios, np.array(validation.init_months)).factor
 
 
 def _detail_std(
-    network: "TideNet", validation: "Samples", grid: WorkingGrid, seed: int
+    network: "TideNet", validation: "Samples", linear: _Linear, seed: int
 ) -> np.ndarray:
     """Return how much the refiner's details vary around the best one (lead, height, width)."""
     import torch
 
+    if network.refiner is None:
+        return np.ones(validation.target.shape[1:], dtype=np.float32)
     generator = torch.Generator().manual_seed(seed)
     square: np.ndarray | float = 0.0
     with torch.inference_mode():
         for window in range(len(validation)):
-            x, target, _ = validation.batch(slice(window, window + 1))
+            x, _, _ = validation.batch(slice(window, window + 1))
             output = network(x, torch.zeros_like(x.linear))
-            shape = (DETAIL_SAMPLES, *target.shape[1:])
+            shape = (DETAIL_SAMPLES, *x.linear.shape[1:])
             noise = torch.randn(shape, generator=generator)
             details = refined_details(network, output.conditions, noise, x.mask)
             square = square + (details - output.detail).square().mean(dim=0).numpy()
-    variance = np.asarray(square) / len(validation)
-    typical = np.average(variance, axis=(-2, -1), weights=grid.block_weight)[:, None, None]
-    return np.sqrt(np.maximum(variance, 0.1 * typical + 1e-12)).astype(np.float32)
+    std = np.sqrt(np.asarray(square) / len(validation))
+    mean = np.average(std, axis=(-2, -1), weights=linear.shared.scales.grid.block_weight)
+    return np.maximum(std, 1e-3 * np.maximum(mean, 1e-6)[:, None, None]).astype(np.float32)

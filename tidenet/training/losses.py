@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tidenet.configuration import TideNetConfig
+from tidenet.model.fusion import low_pass
 from tidenet.model.network import NetworkInput, NetworkOutput, TideNet
 
 
@@ -41,9 +42,7 @@ def phase_error(phase: Tensor, target: Tensor, n_modes: int) -> Tensor:
         Modes per direction that count; the mean does not, it has no phase.
     """
     modes = torch.fft.rfft2(target.float(), norm="ortho")
-    low = torch.zeros(modes.shape[-2:], device=modes.device)
-    low[:n_modes, :n_modes] = 1
-    low[-n_modes:, :n_modes] = 1
+    low = low_pass(target.shape[-2:], n_modes, modes.device)
     low[0, 0] = 0
     amplitude = modes.abs() * low
     aligned = (modes.conj() * phase).real * low  # |F| cos(phase error)
@@ -70,7 +69,7 @@ def training_loss(
     """Return the loss of a batch.
 
     The area-weighted mean square error of the forecast, plus small parts of the amplitude image's
-    error, the phase error and the refiner's denoising error.
+    error, the phase error and the denoising error of a diffusion refiner.
 
     Parameters
     ----------
@@ -93,7 +92,7 @@ def training_loss(
     if config.phase_loss:
         error = phase_error(output.phase, clean_target, network.n_modes)
         loss = loss + config.phase_loss * error
-    if config.refiner_loss:
+    if network.refiner is not None and config.refiner_loss:
         detail = (clean_target - output.amplitude_image).detach()
         noisy = network.refiner.add_noise(detail, draw.noise * x.mask, draw.step)
         recovered = network.refiner(noisy, draw.step, output.conditions)

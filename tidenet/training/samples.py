@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from storage.months import Month
-from tidenet.climatology import AnomalySeries
 from tidenet.configuration import TideNetConfig
-from tidenet.forecasting import LinearPart, season
+from tidenet.forecasting import season
 from tidenet.model.network import NetworkInput
-from tidenet.record import FluxRecord
-from tidenet.working_grid import WorkingGrid
+from tidenet.references.anomalies import Anomalies
+from tidenet.references.linear import LinearPart
 
 
 @dataclass(frozen=True)
@@ -74,35 +73,48 @@ class Samples:
 
 
 def make_samples(
-    record: FluxRecord,
+    inputs: Anomalies,
+    observed: Anomalies,
+    forecasts: np.ndarray,
+    drivers: np.ndarray,
     linear: LinearPart,
-    grid: WorkingGrid,
     positions: np.ndarray,
     config: TideNetConfig,
 ) -> Samples:
-    """Bring the windows of some init positions onto the working grid.
+    """Bring the windows of some init positions together.
 
     The weight of a cell is its area times the standard deviation of the valid month: half way
     between errors in standard deviations, in which all places count alike, and errors of the flux,
     in which a few windy ones decide.
+
+    Parameters
+    ----------
+    inputs, observed
+        Block anomalies of the record's months without expected season and trend: what forecasts
+        start from, and what is to be forecast. They differ where the disequilibrium is forecast.
+    forecasts
+        What the linear forecast made of each init position (init, lead, block); for months that it
+        was fitted on, what it forecast when it had not been.
+    drivers
+        Anomalies of the drivers in the record's months (time, driver, height, width).
+    linear
+        The linear forecast; its first month is that of `inputs`.
+    positions
+        Init positions, ascending.
     """
-    series = AnomalySeries(record, linear.climatology)
-    first, last = positions[0] - config.n_history + 1, positions[-1] + config.n_leads
-    coarse = {t: grid.coarsen(series[t]) for t in range(first, last + 1)}
-    history = [[coarse[t] for t in range(i - config.n_history + 1, i + 1)] for i in positions]
-    target = [[coarse[i + 1 + k] for k in range(config.n_leads)] for i in positions]
-    year = max(config.slow_months, 1)
-    forecast = [
-        grid.coarsen(linear.anomaly(np.stack([series[t] for t in range(i - year + 1, i + 1)])))
-        for i in positions
-    ]
-    months = [record.first_month + int(i) for i in positions]
-    seasons = [season(month, config.n_leads) for month in months]
-    valid = np.array([[int(m.astype(int)) + 1 + k for k in range(config.n_leads)] for m in months])
-    weight = grid.block_weight * grid.coarsen(linear.climatology.std)[valid % 12]
+    sea, grid = linear.scales.sea, linear.scales.grid
+    window = np.arange(1 - config.n_history, 1)
+    leads = np.arange(1, config.n_leads + 1)
+    flux = sea.maps(inputs.values[positions[:, None] + window])[:, :, None]
+    history = np.concatenate([flux, drivers[positions[:, None] + window]], axis=2)
+    target = sea.maps(observed.values[positions[:, None] + leads])
+    months = [linear.first_month + int(i) for i in positions]
+    seasons = np.stack([season(month, config.n_leads) for month in months])
+    valid = inputs.calendar[positions][:, None] + leads
+    weight = grid.block_weight * grid.coarsen(linear.scales.climatology.std)[valid % 12]
     weight = weight / weight.sum(axis=(-2, -1), keepdims=True)
     mask = _tensor(grid.mask).expand(len(positions), 1, -1, -1)
-    x = NetworkInput(_tensor(history)[:, :, None], _tensor(forecast), _tensor(seasons), mask)
+    x = NetworkInput(_tensor(history), _tensor(sea.maps(forecasts)), _tensor(seasons), mask)
     return Samples(x, _tensor(target), _tensor(weight), months)
 
 

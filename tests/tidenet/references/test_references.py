@@ -4,17 +4,15 @@ import pytest
 from storage.grid import Grid
 from storage.months import month
 from tidenet.climatology import MonthlyClimatology
+from tidenet.dressing import Dressing
 from tidenet.errors import IncompatibleModelError, NotEnoughMonthsError
 from tidenet.identity import Domain
 from tidenet.record import FluxRecord
-from tidenet.references import (
-    METHODS,
-    Climatology,
-    DampedPersistence,
-    Persistence,
-    UnknownMethodError,
-    fit_reference,
-)
+from tidenet.references import METHODS, Reference, UnknownMethodError, fit_reference
+from tidenet.references.damping import Damping
+from tidenet.references.linear import LinearPart
+from tidenet.references.scales import TwoScales
+from tidenet.working_grid import WorkingGrid
 
 GRID = Grid("pair", south=0, west=0, step=1, n_lat=1, n_lon=2)
 OCEAN = np.array([[True, False]])
@@ -39,15 +37,25 @@ def run(forecaster, record):
     return forecaster.forecast(record, record.last_month, n_members=2, rng=rng).mean[:, 0, 0]
 
 
+def by_hand(name: str, method: Damping | None = None) -> Reference:
+    scales = TwoScales(
+        calendar(),
+        WorkingGrid.fitting(Domain(GRID, OCEAN).weight, 64),
+        np.zeros((2, 1, 2), dtype=np.float32),
+        np.zeros((2, 8, 8), dtype=np.float32),
+    )
+    part = LinearPart(scales, None, method, 2, month("2010-01"))
+    certain = Dressing(np.zeros((1, 2, 8, 8), np.float32), np.zeros((2, 8, 8), np.float32))
+    return Reference(name, Domain(GRID, OCEAN), part, certain)
+
+
 def test_references_by_hand():
     # January observed: 4, that is 3 above the mean of 1, or 1.5 standard deviations of 2.
-    record, domain = one_cell([4.0]), Domain(GRID, OCEAN)
-    damping = np.array([0.5, 0.25], dtype=np.float32).reshape(2, 1, 1) * np.ones((1, 1, 2))
-    climatology = Climatology(domain, calendar(), 2, None)
-    persistence = Persistence(domain, calendar(), 2, None)
-    damped = DampedPersistence(domain, calendar(), 2, None, damping)
-    assert run(climatology, record) == pytest.approx([2, 3])
-    assert run(persistence, record) == pytest.approx([2 + 3, 3 + 3])
+    record = one_cell([4.0])
+    damping = Damping(np.array([[0.5], [0.25]], dtype=np.float32))
+    assert run(by_hand("climatology"), record) == pytest.approx([2, 3])
+    assert run(by_hand("persistence"), record) == pytest.approx([2 + 3, 3 + 3])
+    damped = by_hand("damped-persistence", damping)
     assert run(damped, record) == pytest.approx([2 + 0.5 * 1.5 * 4, 3 + 0.25 * 1.5 * 4])
 
 

@@ -1,0 +1,144 @@
+"""Backbones on disk: exact, checked, and only for networks that they fit."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tidenet.configuration import TideNetConfig
+from tidenet.model.network import NetworkInput, TideNet
+from tidenet.pretraining import (
+    Backbone,
+    BackboneMismatchError,
+    DamagedBackboneError,
+    find_backbone,
+    load_backbone,
+    save_backbone,
+    shipped_backbones,
+)
+
+CONFIG = TideNetConfig.tiny()
+
+
+def network(config: TideNetConfig, seed: int = 0) -> TideNet:
+    """A network none of whose layers is zero."""
+    torch.manual_seed(seed)
+    made = TideNet(config)
+    for parameter in made.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return made.eval()
+
+
+def some_input(config: TideNetConfig) -> NetworkInput:
+    torch.manual_seed(1)
+    n_channels = 1 + len(config.drivers)
+    return NetworkInput(
+        torch.randn(2, config.n_history, n_channels, 16, 16),
+        torch.randn(2, config.n_leads, 16, 16),
+        torch.randn(2, 1 + config.n_leads, 2),
+        torch.ones(2, 1, 16, 16),
+    )
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Backbone:
+    state = network(CONFIG).state_dict()
+    return save_backbone(tmp_path / "b" / "mine.safetensors", state, CONFIG, {"seed": 3})
+
+
+def test_weights_come_back_exactly_with_their_history(saved: Backbone) -> None:
+    original, loaded = network(CONFIG), TideNet(CONFIG).eval()
+    loaded.load_state_dict(load_backbone(CONFIG, saved.file))
+    x = some_input(CONFIG)
+    noise = torch.zeros_like(x.linear)
+    torch.testing.assert_close(
+        loaded(x, noise).departure, original(x, noise).departure, rtol=0, atol=0
+    )
+    assert saved.metadata["seed"] == 3
+    assert saved.config == CONFIG
+
+
+def test_training_options_and_the_working_grid_do_not_matter_but_shape_does(
+    saved: Backbone,
+) -> None:
+    other = CONFIG.model_copy(update={"working_cells": 32, "n_epochs": 1, "learning_rate": 1e-4})
+    assert saved.differences(other) == []
+    wider = TideNetConfig.tiny(hidden_channels=16, n_history=12)
+    with pytest.raises(BackboneMismatchError) as caught:
+        load_backbone(wider, saved.file)
+    assert "hidden_channels 8, not 16" in str(caught.value)
+    assert "n_history 6, not 12" in str(caught.value)
+
+
+def test_every_field_that_changes_a_tensors_shape_is_compared(saved: Backbone) -> None:
+    shapes = {name: tensor.shape for name, tensor in TideNet(CONFIG).state_dict().items()}
+    changes: list[dict[str, object]] = [
+        {"n_history": 7},
+        {"n_leads": 5},
+        {"hidden_channels": 16},
+        {"n_spectral_cells": 2},
+        {"refiner": "none"},
+        {"refiner": "diffusion"},
+        {"refiner_channels": (8, 16)},
+        {"fusion_channels": (8, 16)},
+        {"working_cells": 40},
+        {"n_patterns": 3},
+        {"refiner_steps": 3},
+    ]
+    for change in changes:
+        config = TideNetConfig.tiny(**change)
+        same = {n: t.shape for n, t in TideNet(config).state_dict().items()} == shapes
+        assert same == (saved.differences(config) == []), change
+
+
+def test_drivers_are_made_room_for_and_not_looked_at_before_training(saved: Backbone) -> None:
+    config = TideNetConfig.tiny(drivers=("sst", "wind"))
+    widened = TideNet(config).eval()
+    widened.load_state_dict(load_backbone(config, saved.file))
+    x = some_input(config)
+    flux = NetworkInput(x.history[:, :, :1], x.linear, x.season, x.mask)
+    noise = torch.zeros_like(x.linear)
+    torch.testing.assert_close(
+        widened(x, noise).departure, network(CONFIG)(flux, noise).departure, rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("damage", ["weights", "missing", "metadata", "hash"])
+def test_files_that_are_not_those_that_were_written_are_refused(
+    damage: str, saved: Backbone
+) -> None:
+    path = saved.file.with_suffix(".json")
+    if damage == "weights":
+        content = bytearray(saved.file.read_bytes())
+        content[-3] ^= 1
+        saved.file.write_bytes(content)
+    elif damage == "missing":
+        saved.file.unlink()
+    elif damage == "metadata":
+        path.write_text("{")
+    else:
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"sha256": "0"}))
+    with pytest.raises(DamagedBackboneError, match="mine"):
+        load_backbone(CONFIG, saved.file)
+
+
+def test_the_package_brings_a_small_backbone_for_the_default_network() -> None:
+    config = TideNetConfig()
+    shipped = find_backbone(config)
+    assert shipped is not None, [b.differences(config) for b in shipped_backbones()]
+    assert shipped.file.stat().st_size <= 8e6
+    assert shipped.metadata["command"].startswith("python -m tidenet.pretraining")
+    made = TideNet(config)
+    made.load_state_dict(load_backbone(config))
+    skill = shipped.metadata["skill_on_other_worlds"]
+    assert np.mean(skill["damped"]) > 0
+    assert np.mean(skill["linear"]) > 0
+
+
+def test_a_network_of_another_shape_is_told_what_there_is() -> None:
+    config = TideNetConfig(hidden_channels=64)
+    assert find_backbone(config) is None
+    with pytest.raises(BackboneMismatchError, match="not 64"):
+        load_backbone(config)
