@@ -54,7 +54,7 @@ class Settings(BaseSettings):
             description="Skill (MSSS) that a model trained on later months may surely fall short "
             "of the champion's by and still replace it.",
         ),
-    ] = 0.02
+    ] = 0.03
     archive_step: Annotated[
         float, Field(gt=0, description="Cell size (degrees) of the archive's cell rows.")
     ] = 0.1

@@ -6,7 +6,9 @@ better than the champion with a 90 % interval (paired block bootstrap) above zer
 has learned from later months than the champion need only be no worse: its interval has to stay
 above minus the margin ``TIDENET_PROMOTION_MARGIN``. Without that rule a model as good as the
 champion could never follow it, and the one in service would grow old; with it, newer months are
-worth as much as the margin.
+worth as much as the margin. Its default, 0.03, is a little more than the half-width of the interval
+between two seeds of one training, 0.023 (one-degree field of the East China Sea, 19 init months):
+an equal model passes.
 """
 
 import getpass

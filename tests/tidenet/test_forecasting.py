@@ -64,9 +64,9 @@ def test_months_after_the_cut_off_change_no_fitted_value(record):
 def test_the_validation_block_does_not_change_what_the_network_learns_from(record, monkeypatch):
     seen = {}
 
-    def spy(config, fitting, validation, seed, progress):
+    def spy(config, fitting, validation, seed, progress, **options):
         seen["fitting"] = fitting
-        return real(config, fitting, validation, seed, progress)
+        return real(config, fitting, validation, seed, progress, **options)
 
     import tidenet.training.loop as loop
 

@@ -29,8 +29,7 @@ class SpectralTimeNetwork(nn.Module):
     """One complex two-layer network over the months, applied to every Fourier mode.
 
     ``y = W2 relu(W1 x + b1) + b2`` with complex weights and the rectifier on real and imaginary
-    part each. A complex product is one real product of the parts written below each other, with
-    ``[[Re W, -Im W], [Im W, Re W]]``.
+    part each: one complex matrix product per layer, whatever the number of modes.
 
     Parameters
     ----------
@@ -50,17 +49,33 @@ class SpectralTimeNetwork(nn.Module):
         """Return float32 maps (batch, n_out, channel, height, width)."""
         with full_precision(x):
             modes = torch.fft.rfft2(x.float(), norm="ortho")
-            parts = torch.cat([modes.real, modes.imag], dim=1).flatten(2)
-            hidden = over_time(parts, _real_form(self.weight1), self.bias1.flatten())
-            mixed = over_time(hidden.relu(), _real_form(self.weight2), self.bias2.flatten())
-            real, imaginary = mixed.unflatten(2, modes.shape[2:]).chunk(2, dim=1)
-            return torch.fft.irfft2(torch.complex(real, imaginary), s=x.shape[-2:], norm="ortho")
+            hidden = _rectified(_complex_layer(modes.flatten(2), self.weight1, self.bias1))
+            mixed = _complex_layer(hidden, self.weight2, self.bias2)
+            mixed = mixed.unflatten(2, modes.shape[2:])
+            # The two steps of irfft2, which by itself makes a copy more.
+            rows = torch.fft.ifft(mixed, dim=-2, norm="ortho")
+            return torch.fft.irfft(rows, n=x.shape[-1], norm="ortho")
 
 
-def _real_form(weight: Tensor) -> Tensor:
-    """Return the real matrix (2 out, 2 in) of a complex one (2, in, out)."""
-    real, imaginary = weight.float().transpose(1, 2)
-    return torch.cat([torch.cat([real, -imaginary], dim=1), torch.cat([imaginary, real], dim=1)])
+def _complex_layer(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return ``weight^T x + bias`` of complex numbers (batch, n_out, places).
+
+    Parameters
+    ----------
+    x
+        (batch, n_in, places), complex.
+    weight, bias
+        Real and imaginary part (2, n_in, n_out) and (2, n_out).
+    """
+    matrix = torch.complex(weight[0], weight[1]).mT.to(x.dtype)
+    return over_time(x, matrix, torch.complex(bias[0], bias[1]).to(x.dtype))
+
+
+def _rectified(x: Tensor) -> Tensor:
+    """Return complex numbers with negative parts, real or imaginary, set to zero."""
+    parts = torch.view_as_real(x)
+    parts = parts.relu() if torch.is_grad_enabled() else parts.relu_()
+    return torch.view_as_complex(parts)
 
 
 class SpectralCell(nn.Module):

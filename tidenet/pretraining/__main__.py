@@ -67,7 +67,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--name", default="short", help="name of the backbone")
     parser.add_argument("--out", type=Path, default=SHIPPED, help="folder to write to")
     parser.add_argument(
-        "--validation-worlds", type=int, default=8, help="worlds that its skill is measured on"
+        "--validation-worlds", type=int, default=12, help="worlds that its skill is measured on"
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     return parser.parse_args(arguments)

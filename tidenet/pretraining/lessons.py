@@ -22,7 +22,7 @@ from tidenet.references.damping import fit_damping, fit_seasonal_damping
 from tidenet.references.propagator import fit_propagator
 from tidenet.training.samples import Samples, make_samples
 
-DAMPED_SHARE = 0.3
+DAMPED_SHARE = 0.2
 """Share of the worlds whose linear forecast is nothing but damped persistence."""
 
 BLEND = (1.0, 2.0, 2.5)
@@ -54,7 +54,11 @@ class Lesson:
 
 
 def make_lesson(
-    record: FluxRecord, n_fitting: int, config: TideNetConfig, rng: np.random.Generator
+    record: FluxRecord,
+    n_fitting: int,
+    config: TideNetConfig,
+    rng: np.random.Generator,
+    stride: int = 1,
 ) -> Lesson:
     """Make the windows of a world.
 
@@ -68,6 +72,8 @@ def make_lesson(
         Window and working grid.
     rng
         Draws how the linear forecast is mixed.
+    stride
+        Months between the init months of two windows.
 
     Raises
     ------
@@ -81,7 +87,7 @@ def make_lesson(
     known, scales = shared.remaining, shared.scales
     months = Anomalies.of(AnomalySeries(record, scales.climatology), scales.grid)
     months = shared.cycle.remove(months)
-    positions = np.arange(n_fitting + config.n_history - 2, len(months) - n_leads)
+    positions = np.arange(n_fitting + config.n_history - 2, len(months) - n_leads, stride)
     damped = fit_damping(known, n_leads).forecast(months, positions)
     linear = damped
     if rng.random() >= DAMPED_SHARE:

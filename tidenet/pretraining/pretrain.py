@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tidenet.configuration import TideNetConfig
 from tidenet.errors import TrainingDivergedError
-from tidenet.model.network import TideNet
+from tidenet.model.network import IMAGES, TideNet
 from tidenet.model.refiner import TRAINING_STEPS
 from tidenet.pretraining.lessons import Lesson, join_lessons, make_lesson
 from tidenet.pretraining.worlds import WorldKind, make_world
@@ -47,8 +47,9 @@ class PretrainingPlan:
         Rounds to train; None: as many as the minutes allow.
     minutes
         Wall time to train; not looked at where the rounds are given.
-    worlds_per_round
-        Worlds that a round mixes, all of one shape.
+    worlds_per_round, stride
+        Worlds that a round mixes, all of one shape, and every how many months one of their windows
+        begins: neighbouring windows are much alike, other worlds teach more.
     shapes
         Shapes that a round's is drawn from.
     kind
@@ -65,31 +66,25 @@ class PretrainingPlan:
     seed: int = 1
     n_rounds: int | None = None
     minutes: float = 20.0
-    worlds_per_round: int = 4
+    worlds_per_round: int = 12
+    stride: int = 3
     shapes: tuple[tuple[int, int], ...] = ((24, 24), (24, 32), (32, 24), (32, 32))
     kind: WorldKind = field(default_factory=WorldKind)
     n_fitting: int = 144
     batch_size: int = 8
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.02
     ema_decay: float = 0.99
-    validation_worlds: int = 8
+    validation_worlds: int = 12
 
     def lesson(self, part: int, number: int) -> Lesson:
         """Return the lesson of a round, or of validation, by its number."""
         rng = np.random.default_rng([self.seed, part, number])
         shape = self.shapes[int(rng.integers(len(self.shapes)))]
         worlds = range(self.worlds_per_round if part == TRAINING else 1)
+        made = (make_world((self.seed, part, number, n), shape, self.kind) for n in worlds)
         return join_lessons(
-            [
-                make_lesson(
-                    make_world((self.seed, part, number, world), shape, self.kind),
-                    self.n_fitting,
-                    self.config,
-                    rng,
-                )
-                for world in worlds
-            ]
+            [make_lesson(w, self.n_fitting, self.config, rng, self.stride) for w in made]
         )
 
     def describe(self) -> dict[str, Any]:
@@ -164,9 +159,7 @@ def pretrain(
     TrainingDivergedError
         If the loss stops being a number.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.seed)
-        network = TideNet(plan.config)
+    network = untrained(plan.config, plan.seed)
     rate = plan.learning_rate
     optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=plan.weight_decay)
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(plan.ema_decay))
@@ -193,6 +186,23 @@ def pretrain(
     trained: Any = averaged.module
     lessons = (plan.lesson(VALIDATION, n) for n in range(plan.validation_worlds))
     return Pretrained(trained.eval(), number, n_windows, world_skill(trained, lessons))
+
+
+def untrained(config: TideNetConfig, seed: int) -> TideNet:
+    """Return a network that departs nowhere, but whose amplitude branch is heard from the start.
+
+    The fusion head's first weights are 1 for the amplitude image and -1 for the linear forecast,
+    which are the same before training. With weights of 0, hardly any gradient would reach the
+    amplitude branch until the head had learned to listen to it.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = TideNet(config)
+    with torch.no_grad():
+        bias = network.fusion.unet.conv_out.bias
+        bias[IMAGES.index("amplitude")] = 1.0
+        bias[IMAGES.index("linear")] = -1.0
+    return network
 
 
 def _schedule(number: int, n_rounds: int | None) -> float:

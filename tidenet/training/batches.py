@@ -54,6 +54,31 @@ class Batch:
         """Target, 0 on land."""
         return torch.where(self.x.mask > 0, self.target, torch.zeros_like(self.target))
 
+    def shares(self, n_modes: int) -> "Shares":
+        """Return how much each window counts in the loss of the batch."""
+        low = low_pass(self.target.shape[-2:], n_modes, self.target.device)
+        low[0, 0] = 0
+        modes = torch.fft.rfft2(self.sea_target, norm="ortho").abs() * low
+        amplitude = modes.sum(dim=(1, 2, 3))
+        weight = self.weight.sum(dim=(1, 2, 3))
+        return Shares(weight / weight.sum(), amplitude / amplitude.sum().clamp_min(1e-6))
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How much each window of a batch counts in the batch's loss (window,); they sum to 1.
+
+    Parameters
+    ----------
+    phases
+        In the phase error, a mean over Fourier amplitudes.
+    windows
+        In all other parts, means over area.
+    """
+
+    windows: Tensor
+    phases: Tensor
+
 
 def generator_of(*numbers: int) -> torch.Generator:
     """Return a generator of random numbers that depends on these numbers only."""
@@ -93,9 +118,14 @@ def own_rows(n_windows: int, process: int, n_processes: int, n_parts: int) -> It
 
 
 def part_loss(
-    network: TideNet, batch: Batch, rows: Tensor, config: TideNetConfig, device: torch.device
+    network: TideNet,
+    batch: Batch,
+    rows: Tensor,
+    shares: Shares,
+    config: TideNetConfig,
+    device: torch.device,
 ) -> Tensor:
-    """Return the share of some windows in the loss of a batch; over all windows they sum to it.
+    """Return what some windows add to the loss of a batch; over all windows that is the loss.
 
     Parameters
     ----------
@@ -105,28 +135,21 @@ def part_loss(
         The whole batch, on the CPU.
     rows
         The windows of the part.
+    shares
+        Of the batch's windows.
     config
         Weights of the loss's parts, and the precision.
     device
         Where to compute.
     """
     part = batch[rows].to(device)
+    whole = len(rows) == len(batch)
+    rest = config if whole else config.model_copy(update={"phase_loss": 0.0})
     with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         output = network(part.x, torch.zeros_like(part.x.linear))
-        given = (network, part.x, part.target, part.weight, part.draw)
-        if len(rows) == len(batch):
-            return training_loss(*given, config, output)
-        # The phase error is a mean over Fourier amplitudes, all else a mean over windows.
-        windows = training_loss(*given, config.model_copy(update={"phase_loss": 0.0}), output)
+        loss = training_loss(network, part.x, part.target, part.weight, part.draw, rest, output)
+        if whole:
+            return loss
+        loss = float(shares.windows[rows].sum()) * loss
         phases = phase_error(output.phase, part.sea_target, network.n_modes)
-    share = float(batch.weight[rows].sum() / batch.weight.sum())
-    phase_share = _amplitude(batch[rows], network) / max(_amplitude(batch, network), 1e-6)
-    return share * windows + config.phase_loss * phase_share * phases
-
-
-def _amplitude(batch: Batch, network: TideNet) -> float:
-    """Return the sum over the Fourier amplitudes by which the phase error is weighted."""
-    modes = torch.fft.rfft2(batch.sea_target, norm="ortho").abs()
-    low = low_pass(batch.target.shape[-2:], network.n_modes, modes.device)
-    low[0, 0] = 0
-    return float((modes * low).sum())
+    return loss + config.phase_loss * float(shares.phases[rows].sum()) * phases

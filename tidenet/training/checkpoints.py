@@ -96,12 +96,30 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     part.replace(folder / FILE)
 
 
-def read_checkpoint(folder: Path) -> bytes | None:
-    """Return the content of a folder's checkpoint, or None if there is none."""
+def has_checkpoint(folder: Path) -> bool:
+    """Return whether there is a checkpoint in a folder."""
+    return (folder / FILE).is_file()
+
+
+def read_checkpoint(folder: Path) -> bytes:
+    """Return the content of a folder's checkpoint; empty if there is none."""
     try:
         return (folder / FILE).read_bytes()
     except FileNotFoundError:
-        return None
+        return b""
+
+
+def best_weights(folder: Path) -> "dict[str, Tensor]":
+    """Return the best weights so far of a training, for example of one that diverged.
+
+    Raises
+    ------
+    DamagedCheckpointError
+        If there is no checkpoint, or it cannot be read.
+    """
+    tensors = Checkpoint.decode(read_checkpoint(folder), folder).tensors
+    prefix = "best."
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def require_same(found: Mapping[str, Any], expected: Mapping[str, Any], folder: Path) -> None:
@@ -134,7 +152,7 @@ def digest(tensors: "Iterable[Tensor]") -> str:
     for tensor in tensors:
         values = tensor.detach().cpu().contiguous().numpy()
         total.update(repr((values.shape, str(values.dtype))).encode())
-        total.update(values)
+        total.update(values.tobytes())
     return total.hexdigest()
 
 

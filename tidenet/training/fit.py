@@ -8,8 +8,9 @@ is chosen, and the size of the errors is measured. Then all but the networks is 
 all months.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,10 +28,14 @@ from tidenet.references.blend import FittedBlend, fit_blend
 from tidenet.references.linear import LinearPart
 from tidenet.references.scales import TwoScales
 from tidenet.training.progress import TrainingProgress
+from tidenet.training.report import TrainingReport
+from tidenet.training.tracking import Prefixed, Tracker
 from tidenet.training.windows import Windows, split_windows
 from tidenet.verification.calibration import fit_spread_factors, variance_ratios
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tidenet.model.network import TideNet
     from tidenet.training.samples import Samples
 
@@ -49,10 +54,13 @@ class Trained:
     held_out
         For judgement on the validation block: they are fitted on the months before it. Only the
         networks' stopping point, their weight and the spread were chosen on the block.
+    reports
+        How the training of each network went.
     """
 
     forecaster: TideNetForecaster
     held_out: TideNetForecaster
+    reports: tuple[TrainingReport, ...]
 
 
 @dataclass(frozen=True)
@@ -69,12 +77,15 @@ class Learned:
         Factors on the errors' standard deviation (lead, season).
     detail_std
         Of the refiner's details (lead, height, width).
+    reports
+        How the training of each network went.
     """
 
     networks: "tuple[TideNet, ...]"
     follow: np.ndarray
     spread: np.ndarray
     detail_std: np.ndarray
+    reports: tuple[TrainingReport, ...]
 
 
 def train(
@@ -94,6 +105,9 @@ def train_and_hold_out(
     *,
     seed: int,
     progress: Callable[[TrainingProgress], None] | None = None,
+    checkpoint: Path | None = None,
+    tracker: Tracker | None = None,
+    initial: "Mapping[str, Tensor] | None" = None,
 ) -> Trained:
     """Train TIDE-Net, once for service and once as it can be judged.
 
@@ -107,6 +121,13 @@ def train_and_hold_out(
         The same seed, record and machine give the same forecaster.
     progress
         Called after every epoch.
+    checkpoint
+        Folder from which a training that was killed goes on, bit for bit; each network has a
+        folder of its own in it. It is left for the caller to remove.
+    tracker
+        Told the losses after every epoch.
+    initial
+        Weights that every network starts from, a pre-trained backbone; None for random ones.
 
     Raises
     ------
@@ -118,6 +139,10 @@ def train_and_hold_out(
         If the record lacks a driver that the configuration names.
     TrainingDivergedError
         If the loss stops being a number.
+    NotEnoughMemoryError
+        If not even one window at a time fits into memory.
+    CheckpointMismatchError, DamagedCheckpointError
+        If the checkpoint cannot be gone on from.
     """
     require_complete(record)
     windows = split_windows(
@@ -125,11 +150,61 @@ def train_and_hold_out(
     )
     early = record.until(record.first_month + (windows.n_fitting_months - 1))
     linear = _Linear.fit(early, config)
-    learned = _learn(record, linear, windows, config, seed, progress)
+    fit = _NetworkFit(config, seed, progress, checkpoint, tracker, initial)
+    learned = _learn(record, linear, windows, config, seed, fit)
     return Trained(
         _Linear.fit(record, config).forecaster(config, learned),
         linear.forecaster(config, learned),
+        learned.reports,
     )
+
+
+def refit(trained: TideNetForecaster, record: FluxRecord) -> TideNetForecaster:
+    """Fit all but the networks anew on a longer record; what was chosen on validation stays.
+
+    Climatology, trend, damping, propagation and errors are worth renewing with every year; the
+    networks take a hundred times longer.
+
+    Parameters
+    ----------
+    trained
+        The forecaster.
+    record
+        A record on the same grid and mask; every month of it is used.
+    """
+    trained.domain.require_record(record)
+    learned = Learned(trained.networks, trained.follow, trained.spread, trained.detail_std, ())
+    return _Linear.fit(record, trained.config).forecaster(trained.config, learned)
+
+
+@dataclass(frozen=True)
+class _NetworkFit:
+    """How each of the networks is trained; as `train_and_hold_out`."""
+
+    config: TideNetConfig
+    seed: int
+    progress: Callable[[TrainingProgress], None] | None
+    checkpoint: Path | None
+    tracker: Tracker | None
+    initial: "Mapping[str, Tensor] | None"
+
+    def __call__(
+        self, number: int, fitting: "Samples", validation: "Samples"
+    ) -> "tuple[TideNet, TrainingReport]":
+        """Train a network, by its number."""
+        from tidenet.training.loop import fit_network
+
+        name = f"network{number}"
+        return fit_network(
+            self.config,
+            fitting,
+            validation,
+            self.seed + number,
+            self.progress,
+            initial=self.initial,
+            checkpoint=self.checkpoint and self.checkpoint / name,
+            tracker=self.tracker and Prefixed(self.tracker, f"{name}/"),
+        )
 
 
 @dataclass(frozen=True)
@@ -214,10 +289,10 @@ def _learn(
     windows: Windows,
     config: TideNetConfig,
     seed: int,
-    progress: Callable[[TrainingProgress], None] | None,
+    fit: "_NetworkFit",
 ) -> Learned:
     """Train the networks, and choose on the validation block."""
-    from tidenet.training.loop import departures, fit_network
+    from tidenet.training.loop import departures
     from tidenet.training.samples import make_samples
 
     inputs, observed = linear.inputs_of(record), linear.remaining_of(record)
@@ -230,10 +305,8 @@ def _learn(
     validation = samples(
         windows.validation, linear.blend.blend.forecast(inputs, windows.validation)
     )
-    networks = tuple(
-        fit_network(config, fitting, validation, seed + number, progress)
-        for number in range(config.n_networks)
-    )
+    fitted = [fit(number, fitting, validation) for number in range(config.n_networks)]
+    networks = tuple(network for network, _ in fitted)
     departed = np.mean([departures(network, validation) for network in networks], axis=0)
     error = (validation.target - validation.x.linear).numpy()
     weight = validation.weight.numpy()
@@ -244,6 +317,7 @@ def _learn(
         follow,
         _spread(linear, config, error, validation),
         _detail_std(networks[-1], validation, linear, seed),
+        tuple(report for _, report in fitted),
     )
 
 

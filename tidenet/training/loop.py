@@ -2,47 +2,46 @@
 
 It runs on a CPU, a GPU, or several of them on one or more machines, as ``accelerate launch`` says.
 The result does not depend on how many: every process draws the same batch and works off its own
-windows of it, and the gradients are added up before the step. A run that was killed goes on from
-its last checkpoint to the same bits.
+windows of it, and the gradients are added up before the step. A training that was killed goes on
+from its last checkpoint to the same bits.
 """
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tidenet.configuration import TideNetConfig
-from tidenet.errors import TidenetError, TrainingDivergedError
+from tidenet.errors import TrainingDivergedError
 from tidenet.model.network import TideNet
 from tidenet.training.batches import Batch, draw_batch, epoch_order, own_rows, part_loss
 from tidenet.training.checkpoints import (
     Checkpoint,
     digest,
+    has_checkpoint,
     read_checkpoint,
     require_same,
     write_checkpoint,
 )
+from tidenet.training.memory import NotEnoughMemoryError, is_out_of_memory
 from tidenet.training.progress import TrainingProgress
 from tidenet.training.report import TrainingReport
 from tidenet.training.samples import Samples
+from tidenet.training.state import TrainingState
 from tidenet.training.tracking import Tracker
 
 CHECKPOINT_SECONDS = 60.0
 """Time after which a checkpoint is written in the middle of an epoch."""
 
-
-class NotEnoughMemoryError(TidenetError):
-    """Not even one window fits into the memory of the device."""
+WINDOWS_AT_ONCE = 8
+"""Windows whose departures are computed at a time."""
 
 
 def fit_network(
@@ -68,7 +67,7 @@ def fit_network(
     seed
         Of the weights at the start and of every draw; not negative.
     progress
-        Called after every epoch.
+        Called after every epoch, by the main process.
     initial
         Weights to start from, a pre-trained backbone; they count as epoch 0, and stay if no epoch
         is better. None for random ones.
@@ -77,15 +76,15 @@ def fit_network(
         goes on from the checkpoint that is there; where that one is of a finished training, its
         result is returned. The folder is left for the caller to remove.
     tracker
-        Told the losses after every epoch.
+        Told the losses after every epoch, by the main process.
     clock
         Seconds, rising.
 
     Raises
     ------
     TrainingDivergedError
-        If loss or gradient stop being numbers. Weights that are none are not kept: the checkpoint
-        has the best ones so far.
+        If loss or gradient stop being numbers. The weights are left as they were before, and the
+        checkpoint holds the best ones so far.
     NotEnoughMemoryError
         If not even one window at a time fits.
     CheckpointMismatchError, DamagedCheckpointError
@@ -99,16 +98,18 @@ def fit_network(
     run = _Run.start(config, network, fitting, validation, seed, checkpoint, clock)
     if checkpoint is not None:
         run.go_on(checkpoint)
-    if initial is not None and run.at.best_loss is None:
-        run.keep_best(0, run.validation_loss())
+    if initial is not None and run.state.at.best_loss is None and not run.finished:
+        run.state.keep_best(0, run.validation_loss())
     while not run.finished:
         now = run.epoch()
+        if not run.accelerator.is_main_process:
+            continue
         if progress is not None:
             progress(now)
-        if tracker is not None and run.accelerator.is_main_process:
-            rate = run.schedule.get_last_lr()[0]
+        if tracker is not None:
+            (rate,) = run.state.schedule.get_last_lr()
             values = {"loss": now.loss, "validation_loss": now.validation_loss}
-            tracker.log(values | {"learning_rate": rate}, now.epoch)
+            tracker.log(values | {"learning_rate": float(rate)}, now.epoch)
     return run.result(), run.report()
 
 
@@ -116,43 +117,23 @@ def departures(network: TideNet, samples: Samples) -> np.ndarray:
     """Return the network's departures from the linear forecast (window, lead, height, width)."""
     network.eval()
     device = next(network.parameters()).device
-    parts, waiting = [], list(torch.split(torch.arange(len(samples)), 8))
+    parts, waiting = [], list(torch.split(torch.arange(len(samples)), WINDOWS_AT_ONCE))
     with torch.inference_mode():
         while waiting:
             index = waiting.pop(0)
             try:
                 x = samples.x[index].to(device)
-                parts.append(network(x, torch.zeros_like(x.linear)).departure.float().cpu())
+                parts.append(network(x, torch.zeros_like(x.linear)).departure.cpu())
             except (RuntimeError, MemoryError) as error:
-                if not _out_of_memory(error) or len(index) == 1:
+                if not is_out_of_memory(error) or len(index) == 1:
                     raise
                 waiting[:0] = torch.tensor_split(index, 2)
     return torch.cat(parts).numpy()
 
 
 @dataclass
-class _Position:
-    """Where a run stands; JSON-able.
-
-    `batch` batches of epoch `epoch` are done, with the losses `current`; `losses` are those of
-    finished epochs. `parts` is how many parts a process's windows of a step are worked off in.
-    """
-
-    parts: int
-    epoch: int = 1
-    batch: int = 0
-    current: list[float] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-    validation_losses: list[float] = field(default_factory=list)
-    best_epoch: int = 0
-    best_loss: float | None = None
-    halvings: int = 0
-    seconds: float = 0.0
-
-
-@dataclass
 class _Run:
-    """A training run: what changes from step to step, and what it needs."""
+    """A training run: its state, and what it needs to go on."""
 
     config: TideNetConfig
     fitting: Samples
@@ -162,14 +143,9 @@ class _Run:
     checkpoint: Path | None
     clock: Callable[[], float]
     accelerator: Accelerator
-    network: TideNet
-    averaged: AveragedModel
-    optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.OneCycleLR
-    best: dict[str, Tensor]
-    at: _Position
-    counted: float  # clock up to which the seconds are counted
-    written: float  # clock when the last checkpoint was
+    state: TrainingState
+    counted: float  # clock up to which the seconds of the position are counted
+    written: float  # clock at the last checkpoint
 
     @classmethod
     def start(
@@ -182,36 +158,26 @@ class _Run:
         checkpoint: Path | None,
         clock: Callable[[], float],
     ) -> "_Run":
-        # Gradients are added up here, once per step, after every process has worked off its part:
-        # one that runs out of memory can say so before the others wait for it.
-        accelerator = Accelerator(mixed_precision="no")
-        identity = {} if checkpoint is None else _identity(config, network, fitting, validation)
-        network.to(accelerator.device)
-        rate = config.learning_rate
-        optimiser = torch.optim.AdamW(
-            network.parameters(), rate, weight_decay=config.weight_decay, fused=True
-        )
-        n_steps = max(1, config.n_epochs * math.ceil(len(fitting) / config.batch_size))
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, rate, total_steps=n_steps, pct_start=0.15
-        )
-        averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
         began = clock()
+        identity: Mapping[str, Any] = {}
+        if checkpoint is not None:
+            identity = _identity(config, network, fitting, validation, seed)
+        # The network is not wrapped for several processes: gradients are added up once per step,
+        # after each has worked off its windows, so that one that runs out of memory can say so
+        # before the others wait for it.
+        accelerator = Accelerator(mixed_precision="no")
+        network.to(accelerator.device)
+        state = TrainingState.start(config, network, len(fitting))
         return cls(
             config,
             fitting,
             validation,
             seed,
-            identity | {"seed": seed},
+            identity,
             checkpoint,
             clock,
             accelerator,
-            network,
-            averaged,
-            optimiser,
-            schedule,
-            _copy(network.state_dict()),
-            _Position(config.accumulate_batches),
+            state,
             began,
             began,
         )
@@ -219,37 +185,37 @@ class _Run:
     @property
     def finished(self) -> bool:
         """Whether all epochs are done, or the last ones brought nothing."""
-        done = self.at.epoch - 1
-        return done >= self.config.n_epochs or done - self.at.best_epoch >= self.config.patience
+        done = self.state.at.epoch - 1
+        idle = done - self.state.at.best_epoch
+        return done >= self.config.n_epochs or idle >= self.config.patience
 
     def result(self) -> TideNet:
         """Return the network with the best weights."""
-        self.network.load_state_dict(self.best)
-        return self.network.cpu().eval()
+        network = self.state.network
+        network.load_state_dict(self.state.best)
+        return network.cpu().eval()
 
     def report(self) -> TrainingReport:
         """Say how it went."""
-        device = self.accelerator.device
-        n_processes = self.accelerator.num_processes
-        share = math.ceil(min(self.config.batch_size, len(self.fitting)) / n_processes)
+        at, device = self.state.at, self.accelerator.device
         return TrainingReport(
-            batch_size_used=math.ceil(share / self.at.parts),
-            halvings=self.at.halvings,
-            best_epoch=self.at.best_epoch,
-            losses=tuple(self.at.losses),
-            validation_losses=tuple(self.at.validation_losses),
-            seconds=self.at.seconds,
+            batch_size_used=math.ceil(self._share / at.parts),
+            halvings=at.halvings,
+            best_epoch=at.best_epoch,
+            losses=tuple(at.losses),
+            validation_losses=tuple(at.validation_losses),
+            seconds=at.seconds,
             device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-            n_processes=n_processes,
+            n_processes=self.accelerator.num_processes,
             precision=self.config.precision,
             seed=self.seed,
         )
 
     def epoch(self) -> TrainingProgress:
         """Train on every window once, or on those of an interrupted epoch that are left."""
-        at = self.at
-        self.network.train()
-        batches = epoch_order(len(self.fitting), self.config.batch_size, self.seed, at.epoch)
+        at, config = self.state.at, self.config
+        self.state.network.train()
+        batches = epoch_order(len(self.fitting), config.batch_size, self.seed, at.epoch)
         for number, index in enumerate(batches[at.batch :], at.batch + 1):
             batch = draw_batch(self.fitting, index, self.seed, at.epoch, number)
             at.current.append(self._step(batch, index, f"{number} of {len(batches)}"))
@@ -260,76 +226,81 @@ class _Run:
         if not math.isfinite(validation_loss):
             raise self._diverged(f"validation loss {validation_loss} after epoch {epoch}")
         if at.best_loss is None or validation_loss < at.best_loss:
-            self.keep_best(epoch, validation_loss)
-        at.losses.append(loss)
-        at.validation_losses.append(validation_loss)
-        at.epoch, at.batch, at.current = epoch + 1, 0, []
+            self.state.keep_best(epoch, validation_loss)
+        at.end_epoch(loss, validation_loss)
         self._write()
-        assert at.best_loss is not None
-        return TrainingProgress(
-            epoch, self.config.n_epochs, loss, validation_loss, at.best_loss, at.seconds
-        )
-
-    def keep_best(self, epoch: int, loss: float) -> None:
-        """Keep the averaged weights of now."""
-        self.best = _copy(self.averaged.module.state_dict())
-        self.at.best_epoch, self.at.best_loss = epoch, loss
+        best = validation_loss if at.best_loss is None else at.best_loss
+        return TrainingProgress(epoch, config.n_epochs, loss, validation_loss, best, at.seconds)
 
     def validation_loss(self) -> float:
         """Return the weighted mean square error of the best estimate on the validation windows."""
-        n_processes, own = self.accelerator.num_processes, self.accelerator.process_index
-        rows = torch.arange(own, len(self.validation), n_processes)
-        sums = torch.zeros(2, device=self.accelerator.device)
-        if len(rows):
-            some = self.validation.some(rows)
-            network: Any = self.averaged.module
-            error = some.target - some.x.linear - torch.from_numpy(departures(network, some))
-            total = (some.weight * error.square()).sum()
-            sums = torch.stack([total, some.weight.sum()]).to(sums)
+        accelerator = self.accelerator
+        own = slice(accelerator.process_index, None, accelerator.num_processes)
+        some = self.validation[own]
+        sums = torch.zeros(2)
+        if len(some):
+            departed = torch.from_numpy(departures(self.state.averaged_network, some))
+            error = some.target - some.x.linear - departed
+            sums = torch.stack([(some.weight * error.square()).sum(), some.weight.sum()])
         square, weight = self._summed(sums).tolist()
         return float(square / weight)
 
     def _step(self, batch: Batch, index: Tensor, number: str) -> float:
         """Make a step; return the loss of the batch."""
+        state = self.state
         loss = self._gradients(batch)
-        norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0))
+        norm = float(torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             months = ", ".join(sorted(str(self.fitting.init_months[i]) for i in index.tolist()))
             raise self._diverged(
-                f"loss {loss}, gradient {norm} in epoch {self.at.epoch}, batch {number}, step "
-                f"{self.schedule.last_epoch + 1}; init months {months}"
+                f"loss {loss}, gradient {norm} in epoch {state.at.epoch}, batch {number}, "
+                f"step {state.schedule.last_epoch + 1}; init months {months}"
             )
-        self.optimiser.step()
-        self.schedule.step()
-        self.averaged.update_parameters(self.network)
+        state.step()
         return loss
 
     def _gradients(self, batch: Batch) -> float:
         """Set the gradients of a batch, in smaller parts if memory is short; return its loss."""
-        accelerator = self.accelerator
+        network, accelerator = self.state.network, self.accelerator
+        shares = batch.shares(network.n_modes)
         while True:
-            self.optimiser.zero_grad()
-            loss, short = torch.zeros((), device=accelerator.device), False
+            self.state.optimiser.zero_grad()
+            loss, short = 0.0, False
             try:
                 for rows in own_rows(
-                    len(batch), accelerator.process_index, accelerator.num_processes, self.at.parts
+                    len(batch),
+                    accelerator.process_index,
+                    accelerator.num_processes,
+                    self.state.at.parts,
                 ):
-                    part = part_loss(self.network, batch, rows, self.config, accelerator.device)
-                    part.backward()  # type: ignore[no-untyped-call]
-                    loss += part.detach()
+                    part = part_loss(network, batch, rows, shares, self.config, accelerator.device)
+                    part.backward()
+                    loss += float(part.detach())
             except (RuntimeError, MemoryError) as error:
-                if not _out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 short = True
-            if not self._summed(torch.tensor(float(short), device=accelerator.device)):
-                self._sum_gradients()
-                return float(self._summed(loss))
+            total, n_short = self._summed(torch.tensor([loss, float(short)])).tolist()
+            if not n_short:
+                self._add_up_gradients()
+                return float(total)
             self._halve()
+
+    def _add_up_gradients(self) -> None:
+        """Give every process the sum of all processes' gradients."""
+        if self.accelerator.num_processes == 1:
+            return
+        parameters = list(self.state.network.parameters())
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        total = self._summed(torch.cat([gradient.flatten() for gradient in gradients]))
+        parts = torch.split(total, [parameter.numel() for parameter in parameters])
+        for parameter, part in zip(parameters, parts, strict=True):
+            parameter.grad = part.view_as(parameter)
 
     def _halve(self) -> None:
         """Work off the windows of a step in twice as many parts."""
-        share = math.ceil(self.config.batch_size / self.accelerator.num_processes)
-        if self.at.parts >= share:
+        at = self.state.at
+        if at.parts >= self._share:
             raise NotEnoughMemoryError(
                 "The memory does not suffice to train on one window at a time.",
                 found=f"{self.report().device} ran out of memory",
@@ -337,28 +308,26 @@ class _Run:
                 remedy="Use fewer working_cells or hidden_channels, precision bf16, or a device "
                 "with more memory.",
             )
-        self.at.parts = min(2 * self.at.parts, share)
-        self.at.halvings += 1
-        if torch.cuda.is_available():
+        at.parts, at.halvings = min(2 * at.parts, self._share), at.halvings + 1
+        self.state.optimiser.zero_grad()
+        if self.accelerator.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _sum_gradients(self) -> None:
-        """Add up the gradients of all processes."""
-        if self.accelerator.num_processes == 1:
-            return
-        parameters = [p for p in self.network.parameters() if p.requires_grad]
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        total = self._summed(torch.cat([gradient.flatten() for gradient in gradients]))
-        parts = torch.split(total, [p.numel() for p in parameters])
-        for parameter, part in zip(parameters, parts, strict=True):
-            parameter.grad = part.view_as(parameter)
+    @property
+    def _share(self) -> int:
+        """Most windows of a step that a process works off."""
+        windows = min(self.config.batch_size, len(self.fitting))
+        return math.ceil(windows / self.accelerator.num_processes)
 
     def _summed(self, values: Tensor) -> Tensor:
-        summed: Tensor = self.accelerator.reduce(values, "sum")
+        """Return the sum over the processes."""
+        summed: Tensor = self.accelerator.reduce(values.to(self.accelerator.device), "sum")
         return summed
 
     def _diverged(self, found: str) -> TrainingDivergedError:
-        kept = f" The best weights so far are in {self.checkpoint}." if self.checkpoint else ""
+        kept = ""
+        if self.checkpoint is not None and has_checkpoint(self.checkpoint):
+            kept = f" The best weights so far are kept in {self.checkpoint}."
         return TrainingDivergedError(
             "The training loss stopped being a number.",
             found=found,
@@ -368,52 +337,49 @@ class _Run:
 
     def go_on(self, folder: Path) -> None:
         """Take up the checkpoint of a folder, if there is one; the main process reads it."""
-        content = read_checkpoint(folder) if self.accelerator.is_main_process else None
-        content = _shared(content, self.accelerator)
-        if content is None:
-            return
-        found = Checkpoint.decode(content, folder)
-        require_same(found.identity, self.identity, folder)
-        tensors = _nested(found.tensors)
-        self.network.load_state_dict(tensors["network"])
-        self.averaged.load_state_dict(tensors["averaged"])
-        self.best = tensors["best"]
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.get("optimiser", {}).items():
-            number, kind = name.split(".")
-            moments.setdefault(int(number), {})[kind] = tensor
-        groups = found.facts["groups"]
-        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
-        self.schedule.load_state_dict(found.facts["schedule"])
-        self.at = _Position(**found.facts["at"])
+        content = read_checkpoint(folder) if self.accelerator.is_main_process else b""
+        if self.accelerator.num_processes > 1:
+            content = self._told(content)
+        if content:
+            found = Checkpoint.decode(content, folder)
+            require_same(found.identity, self.identity, folder)
+            self.state.restore(found.tensors, found.facts)
+
+    def _told(self, content: bytes) -> bytes:
+        """Return to every process what the main process has; the others may not see its disk."""
+        length = int(self._summed(torch.tensor(len(content))))
+        told = torch.zeros(length, dtype=torch.uint8)
+        if content:
+            told = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        return self._summed(told).cpu().numpy().tobytes()
 
     def _write(self) -> None:
-        """Write a checkpoint, if the run has a folder; count the time."""
-        now = self.clock()
-        self.at.seconds, self.counted = self.at.seconds + now - self.counted, now
-        if self.checkpoint is None or not self.accelerator.is_main_process:
-            return
-        moments = self.optimiser.state_dict()
-        optimiser = {
-            f"{number}.{kind}": value
-            for number, state in moments["state"].items()
-            for kind, value in state.items()
-        }
-        parts = {
-            "network": self.network.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "best": self.best,
-            "optimiser": optimiser,
-        }
-        tensors = {
-            f"{part}.{name}": tensor.detach().cpu()
-            for part, named in parts.items()
-            for name, tensor in named.items()
-        }
-        facts = {
-            "at": asdict(self.at),
-            "groups": moments["param_groups"],
-            "schedule": self.schedule.state_dict(),
-        }
-        write_checkpoint(self.checkpoint, Checkpoint(tensors, facts, self.identity))
-        self.written = now
+        """Count the time, and write a checkpoint if the run has a folder."""
+        now, at = self.clock(), self.state.at
+        at.seconds, self.counted, self.written = at.seconds + now - self.counted, now, now
+        if self.checkpoint is not None and self.accelerator.is_main_process:
+            content = Checkpoint(self.state.tensors(), self.state.facts(), self.identity)
+            write_checkpoint(self.checkpoint, content)
+
+
+def _identity(
+    config: TideNetConfig, network: TideNet, fitting: Samples, validation: Samples, seed: int
+) -> Mapping[str, Any]:
+    """Return what decides a training's result, JSON-able."""
+    return {
+        "config": config.model_dump(mode="json"),
+        "seed": seed,
+        "first_weights": digest(network.state_dict().values()),
+        "fitting": _described(fitting),
+        "validation": _described(validation),
+    }
+
+
+def _described(samples: Samples) -> Mapping[str, Any]:
+    x = samples.x
+    return {
+        "windows": len(samples),
+        "first": str(samples.init_months[0]),
+        "last": str(samples.init_months[-1]),
+        "sha256": digest([x.history, x.linear, x.season, x.mask, samples.target, samples.weight]),
+    }

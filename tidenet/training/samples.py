@@ -39,6 +39,11 @@ class Samples:
     def __len__(self) -> int:
         return len(self.init_months)
 
+    def __getitem__(self, some: slice) -> "Samples":
+        """Return some of the windows."""
+        parts = (self.x[some], self.target[some], self.weight[some])
+        return Samples(*parts, self.init_months[some])
+
     def batch(self, index: Any) -> tuple[NetworkInput, Tensor, Tensor]:
         """Return input, target and weight of some windows."""
         return self.x[index], self.target[index], self.weight[index]

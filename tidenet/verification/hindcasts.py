@@ -10,6 +10,8 @@ from tidenet.aggregates import quantile_fields, spread_fields
 from tidenet.climatology import MonthlyClimatology
 from tidenet.forecaster import Forecast, Forecaster
 from tidenet.record import FluxRecord
+from tidenet.references import Reference
+from tidenet.verification.probability import ProbabilityRow, forecast_sums
 from tidenet.verification.scoring import (
     PredictedMonth,
     ReferenceMonth,
@@ -76,6 +78,49 @@ def evaluate(
             for lead, sums in _score(forecast, held, climatology, record, masks):
                 rows.append(EvaluationRow(method, init_month, lead, sums))
     return rows
+
+
+def hindcast(
+    forecasters: Mapping[str, Forecaster],
+    record: FluxRecord,
+    init_month: Month,
+    *,
+    beside: Mapping[str, Reference],
+    n_members: int,
+    seed: int,
+) -> tuple[list[EvaluationRow], list[ProbabilityRow]]:
+    """Forecast from one init month by many methods, and score errors and probabilities.
+
+    Parameters
+    ----------
+    forecasters
+        Name to forecaster. Each is given the record up to the init month and no more.
+    record
+        Inputs and truth.
+    init_month
+        Last month that they may use.
+    beside
+        The references `tidenet.references.KEPT` of the training period.
+    n_members
+        Ensemble size.
+    seed
+        Seeds every forecast, together with its init month.
+    """
+    known, masks = record.until(init_month), {"all": record.ocean}
+    climatology = beside["climatology"].climatology
+    held = {
+        name: _run(beside[name], known, init_month, 1, seed)
+        for name in ("persistence", "damped-persistence")
+    }
+    skill, probability = [], []
+    for method, forecaster in forecasters.items():
+        forecast = _run(forecaster, known, init_month, n_members, seed)
+        for lead, sums in _score(forecast, held, climatology, record, masks):
+            skill.append(EvaluationRow(method, init_month, lead, sums))
+        rng = np.random.default_rng([seed, 1, int(init_month.astype(int)) % 2**32])
+        for lead, ranks in forecast_sums(forecast, record, climatology, masks, rng):
+            probability.append(ProbabilityRow(method, init_month, lead, ranks))
+    return skill, probability
 
 
 def summarise(rows: Iterable[EvaluationRow]) -> dict[tuple[str, int, str], dict[str, float]]:

@@ -62,7 +62,7 @@ def test_minutes_become_a_number_of_rounds_that_the_progress_tells() -> None:
 
 
 def test_training_learns_more_than_the_linear_forecast_knows() -> None:
-    plan = replace(PLAN, n_rounds=20, learning_rate=5e-3, ema_decay=0.9, validation_worlds=8)
+    plan = replace(PLAN, n_rounds=10, learning_rate=5e-3, ema_decay=0.9, validation_worlds=6)
     skill = pretrain(plan).skill
     assert np.mean(skill.linear) > 0
     untrained = pretrain(replace(plan, n_rounds=0)).skill

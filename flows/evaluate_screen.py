@@ -1,0 +1,161 @@
+"""What people see of an evaluation: a table, a JSON file, diagrams."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from flows.operations.evaluate import DAMPED, OURS, Evaluation, as_json, probability_of
+from flows.screen import CONSOLE, say
+
+if TYPE_CHECKING:
+    from tidenet.verification.bootstrap import Interval
+
+DRAWN = 6
+"""Most methods in one diagram: more cannot be told apart."""
+
+
+def print_evaluation(found: Evaluation) -> None:
+    """Print what was compared, the skill by method and lead, and what would be served."""
+    for note in found.notes:
+        say(f"note: {note}")
+    first, last = found.init_months[0], found.init_months[-1]
+    title = (
+        f"{found.variable} ({found.units or 'no units'}), {len(found.init_months)} init months "
+        f"{first} to {last}, first trained until {found.plan.train_until}\n"
+        "MSSS against climatology: 1 perfect, 0 no better; 90 % block-bootstrap intervals"
+    )
+    CONSOLE.print(_table(found, title))
+    CONSOLE.print(_probability_table(found))
+    for name, why in found.failed.items():
+        say(f"{name}: no forecasts, {why}")
+    if OURS in found.methods:
+        say(f"served: {found.served}")
+        for line in _shortcomings(found):
+            say(line)
+
+
+def _table(found: Evaluation, title: str) -> Table:
+    table = _empty(title, ["method", *(f"lead {k}" for k in found.leads), "mean", "minus damped"])
+    for name, skill in found.methods.items():
+        difference = found.methods[name].over_damped
+        low, high = (np.nanmean(end) for end in (difference.low, difference.high))
+        beside = "" if name == DAMPED else f"{np.nanmean(difference.estimate):+.3f}"
+        if beside and np.isfinite([low, high]).all():
+            beside += f" ({_clear(difference)} leads clear)"
+        mean = skill.mean_msss
+        table.add_row(
+            name,
+            *(_signed(value) for value in skill.msss.estimate),
+            f"{_signed(mean.estimate)} ({_signed(mean.low)}..{_signed(mean.high)})",
+            beside,
+        )
+    return table
+
+
+def _probability_table(found: Evaluation) -> Table:
+    title = (
+        "CRPSS against climatology dressed with its own spread; spread over error; part of "
+        "observations inside the 90 % interval"
+    )
+    columns = ["method", *(f"lead {k}" for k in found.leads), "spread/error", "in 90 %"]
+    table = _empty(title, columns)
+    for name, skill in found.methods.items():
+        table.add_row(
+            name,
+            *(_signed(value) for value in skill.crpss.estimate),
+            f"{np.nanmean(skill.scores['spread_skill']):.2f}",
+            f"{100 * np.nanmean(skill.scores['coverage_90']):.0f} %",
+        )
+    return table
+
+
+def _shortcomings(found: Evaluation) -> Iterator[str]:
+    """Yield where TIDE-Net is not above climatology or damped persistence."""
+    ours = found.methods[OURS]
+    for label, values in (
+        ("climatology", ours.msss.estimate),
+        ("damped persistence", ours.over_damped.estimate),
+    ):
+        below = [str(k) for k, value in zip(found.leads, values, strict=True) if value <= 0]
+        if below:
+            yield f"not above {label} at lead {', '.join(below)}"
+
+
+def write_json(found: Evaluation, file: str) -> None:
+    """Write all numbers to a file, or to the screen for ``-``."""
+    text = json.dumps(as_json(found), indent=1)
+    if file == "-":
+        typer_echo(text)
+    else:
+        Path(file).write_text(text + "\n")
+
+
+def typer_echo(text: str) -> None:
+    """Print text for another program: unwrapped."""
+    import typer
+
+    typer.echo(text)
+
+
+def draw(found: Evaluation, folder: Path) -> list[Path]:
+    """Draw skill by lead, and reliability, ranks and ROC of TIDE-Net; return the files."""
+    from tidenet.verification.diagrams import (
+        rank_histograms,
+        reliability_diagram,
+        roc_diagram,
+        skill_by_lead,
+    )
+
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [name for name in (OURS, DAMPED) if name in found.methods]
+    names += [name for name in found.methods if name not in (*names, "climatology")]
+    names = names[:DRAWN]
+    what = f"{found.variable}, {len(found.init_months)} init months"
+    label = "MSSS against climatology"
+    msss: dict[str, Interval] = {name: found.methods[name].msss for name in names}
+    figures = {"skill": skill_by_lead(msss, found.leads, label=label, title=what)}
+    crpss: dict[str, Interval] = {name: found.methods[name].crpss for name in names}
+    label = "CRPSS against climatology"
+    figures["crpss"] = skill_by_lead(crpss, found.leads, label=label, title=what)
+    first = names[0]
+    sums, title = probability_of(found, first), f"{first}, {what}"
+
+    def rng() -> np.random.Generator:
+        return np.random.default_rng(0)
+
+    figures["ranks"] = rank_histograms(sums, title=title, rng=rng())
+    figures["reliability"] = reliability_diagram(sums, title=title, rng=rng())
+    both = {name: probability_of(found, name) for name in names[:2]}
+    figures["roc"] = roc_diagram(both, title=what, rng=rng())
+    files = []
+    for name, figure in figures.items():
+        files.append(folder / f"{name}.png")
+        figure.savefig(files[-1], dpi=120)
+    return files
+
+
+def _empty(title: str, columns: list[str]) -> Table:
+    return Table(
+        *columns,
+        title=title,
+        title_justify="left",
+        title_style="dim",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+
+
+def _signed(value: float | np.ndarray) -> str:
+    return f"{float(value):+.3f}" if np.isfinite(value) else "-"
+
+
+def _clear(difference: "Interval") -> str:
+    """Return at how many leads the interval lies above zero, of how many."""
+    known = np.isfinite(difference.low)
+    return f"{int((difference.low[known] > 0).sum())}/{int(known.sum())}"

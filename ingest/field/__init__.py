@@ -1,0 +1,1 @@
+"""Any monthly field on latitudes and longitudes, from one file, outside the record."""
