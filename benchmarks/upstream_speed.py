@@ -16,6 +16,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -96,9 +97,9 @@ def _obtain(options: argparse.Namespace) -> Path:
     libraries = options.cache / "libraries"
     sys.path.append(str(libraries))
     if importlib.util.find_spec("einops") is None:
+        pip = [sys.executable, "-m", "pip", "install", "--quiet"]
         _run(
-            [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-            + ["--target", str(libraries), "einops"],
+            [*pip, "--no-deps", "--target", str(libraries), "einops"],
             "einops, which the upstream code needs, cannot be installed. Install it into "
             f"{libraries} by hand.",
         )
@@ -196,20 +197,23 @@ def _inference(folder: Path, size: int, options: argparse.Namespace) -> None:
         forecasts[name] = lambda moved=moved: moved(x)  # type: ignore[misc]
     flops = _flops(lambda: theirs(x, None))
     times: dict[str, list[float]] = {name: [] for name in forecasts}
+    cpu_times: dict[str, list[float]] = {name: [] for name in forecasts}
     with torch.inference_mode():
         made = {name: forecast() for name, forecast in forecasts.items()}  # warms up
         for _ in range(options.repeats):
             for name, forecast in forecasts.items():
-                times[name].append(_seconds(forecast))
+                seconds, cpu_seconds = _seconds(forecast)
+                times[name].append(seconds)
+                cpu_times[name].append(cpu_seconds)
     print(f"\nforecast, {size} x {size}, {MONTHS} in {MONTHS} out, width {options.width}")
-    print("                       median s    best s  times faster   TFLOP/s   rel. L2")
+    print("                       median s    best s  times faster   CPU s   TFLOP/s   rel. L2")
     reference, base = made["upstream float32"], times["upstream float32"]
     for name, taken in times.items():
         faster = median(base) / median(taken)
         apart = float((made[name].float() - reference).norm() / reference.norm())
         print(
             f"{name:20s} {median(taken):10.3f} {min(taken):9.3f} {faster:13.2f}"
-            f" {flops / median(taken) / 1e12:9.2f} {apart:9.1e}"
+            f" {min(cpu_times[name]):7.2f} {flops / median(taken) / 1e12:9.2f} {apart:9.1e}"
         )
         if _device().type == "cuda":
             with torch.inference_mode(), ByteCounter() as counter:
@@ -217,12 +221,13 @@ def _inference(folder: Path, size: int, options: argparse.Namespace) -> None:
             print(f"{'':20s} {counter.bytes / median(taken) / 1e9:10.0f} GB/s moved by operators")
 
 
-def _seconds(work: Callable[[], Any]) -> float:
+def _seconds(work: Callable[[], Any]) -> tuple[float, float]:
+    """Return wall and CPU seconds; the second tells more on a busy machine."""
     _synchronise()
-    began = now()
+    began, used = now(), time.process_time()
     work()
     _synchronise()
-    return now() - began
+    return now() - began, time.process_time() - used
 
 
 def _synchronise() -> None:
@@ -242,7 +247,7 @@ def _training(size: int, options: argparse.Namespace) -> None:
             command += ["--upstream", str(options.upstream)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         found[who] = json.loads(done.stdout.splitlines()[-1])
-        print(f"{who:12s} {found[who]['seconds']:8.2f} s {found[who]['gb']:8.2f} GB", flush=True)
+        print("{:12s} {seconds:8.2f} s {cpu:8.2f} CPU s {gb:8.2f} GB".format(who, **found[who]))
     faster = found["upstream"]["seconds"] / found["ours"]["seconds"]
     print(
         f"{faster:.2f} times faster, {found['ours']['gb'] / found['upstream']['gb']:.0%} of memory"
@@ -285,7 +290,8 @@ def _train_child(folder: Path, options: argparse.Namespace) -> None:
     times = [_seconds(step) for _ in range(options.steps)]
     cuda = _device().type == "cuda"
     gb = torch.cuda.max_memory_allocated() / 1e9 if cuda else own_peak_gb()
-    print(json.dumps({"seconds": min(times[1:] or times), "gb": gb}))
+    seconds, cpu = (min(column) for column in zip(*(times[1:] or times), strict=True))
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "gb": gb}))
 
 
 if __name__ == "__main__":

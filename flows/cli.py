@@ -14,8 +14,10 @@ import typer
 
 from flows.command import EXIT_REFUSED, named_errors, workspace_of
 from flows.drivers_cli import drivers_app
+from flows.evaluate_cli import evaluate
 from flows.models_cli import models_app
 from flows.products_cli import products_app
+from flows.train_cli import train
 
 app = typer.Typer(
     help="Forecasts of the sea-air CO2 flux of the East China Sea.",
@@ -25,6 +27,8 @@ app = typer.Typer(
 )
 app.add_typer(models_app, name="models")
 app.add_typer(products_app, name="products")
+app.command("train")(train)
+app.command("evaluate")(evaluate)
 app.add_typer(drivers_app, name="drivers")
 
 
@@ -116,41 +120,6 @@ def refresh_basis(
             workspace_of(context), until=parse_month(until) if until else None, progress=progress
         )
     print_basis(basis)
-
-
-@app.command()
-@named_errors
-def train(
-    context: typer.Context,
-    until: Annotated[
-        str | None,
-        typer.Option(metavar="YYYY-MM", help="Last month to learn from [last of the record]."),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="YAML file with training options.", exists=True)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
-    note: Annotated[str, typer.Option(help="Name of the experiment; recorded.")] = "",
-    promote: Annotated[
-        bool, typer.Option("--promote", help="Make it the champion whatever the comparison says.")
-    ] = False,
-) -> None:
-    """Train TIDE-Net on the record and register a model version."""
-    from flows.operations.train import train as operation
-    from flows.screen import print_trained, progress_bar
-    from storage.months import month as parse_month
-
-    with progress_bar("Training") as progress:
-        trained = operation(
-            workspace_of(context),
-            until=parse_month(until) if until else None,
-            config_file=config,
-            seed=seed,
-            note=note,
-            promote=promote,
-            progress=progress,
-        )
-    print_trained(trained)
 
 
 @app.command()

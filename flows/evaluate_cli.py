@@ -92,9 +92,10 @@ def evaluate(
 
     workspace = workspace_of(context)
     options = _options(config, leads)
-    about = _what(workspace, options, field, variable, coarsen)
+    cut_off = month(train_until) if train_until else None
+    about = _what(workspace, options, field, variable, coarsen, cut_off)
     plan = Plan(
-        month(train_until) if train_until else _three_quarters(about["record"].months),
+        about.pop("train_until"),
         month(until) if until else None,
         tuple(name.strip() for name in methods.split(",") if name.strip()),
         refit_months,
@@ -127,26 +128,25 @@ def _what(
     field: str | None,
     variable: str | None,
     coarsen: int | None,
+    cut_off: "Month | None",
 ) -> dict[str, Any]:
-    """Return the record to evaluate on, and what it is."""
+    """Return the record to evaluate on, what it is, and until when to train."""
     if field is None:
         from flows.operations.drivers import needed_drivers
         from flows.operations.workspace import flux_record
 
         drivers = needed_drivers(options.model_dump())
-        return {"record": flux_record(workspace.record(), None, None, drivers)}
+        record = flux_record(workspace.record(), None, None, drivers)
+        cut_off = cut_off or record.months[len(record.months) * 3 // 4 - 1]
+        return {"record": record, "train_until": cut_off}
     from flows.operations.field import read_field
 
-    read = read_field(field, variable, coarsen=coarsen)
+    read = read_field(field, variable, train_until=cut_off, coarsen=coarsen)
     return {
         "record": read.record,
+        "train_until": read.train_until,
         "source": field,
         "variable": read.variable,
         "units": read.units,
         "notes": read.notes,
     }
-
-
-def _three_quarters(months: Any) -> "Month":
-    chosen: Month = months[len(months) * 3 // 4 - 1]
-    return chosen

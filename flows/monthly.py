@@ -6,7 +6,6 @@ the Prefect UI. Every task may run twice: the operations find what is done and l
 That is what makes retries safe after a crash, which rolls nothing back.
 """
 
-from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -112,7 +111,7 @@ def train_model(until: str | None, config_file: str | None, seed: int, note: str
     trained = train(
         _workspace(),
         until=parse_month(until) if until else None,
-        config_file=Path(config_file) if config_file else None,
+        config_file=config_file,
         seed=seed,
         note=note,
     )

@@ -1,7 +1,7 @@
 """Where things are kept, and how long to wait for them. Everything comes from the environment."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     archive_step: Annotated[
         float, Field(gt=0, description="Cell size (degrees) of the archive's cell rows.")
     ] = 0.1
+    tracker: Annotated[
+        Literal["none", "tensorboard", "mlflow"],
+        Field(description="Where the curves of a training go besides the progress bar."),
+    ] = "none"
     timeout_s: Annotated[
         float, Field(gt=0, description="Longest wait for one answer from outside (seconds).")
     ] = 30.0

@@ -92,6 +92,11 @@ class TideNetConfig(BaseModel):
         description="part of the members' local variance drawn by the diffusion refiner; the rest "
         "is independent noise, which scored the better CRPS with a couple of hundred months",
     )
+    backbone: str = Field(
+        "shipped",
+        description="weights that training starts from: 'shipped', those of the package "
+        "(pre-trained on simulated worlds) where they fit the network; 'none'; or a file",
+    )
     n_networks: int = Field(
         1, ge=1, le=16, description="networks of different seeds whose mean is followed"
     )

@@ -1,25 +1,25 @@
 """Train TIDE-Net on the record, register the version, decide whether it is the champion."""
 
+import hashlib
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.operations.drivers import needed_drivers
 from flows.operations.judgement import judge
+from flows.operations.options import training_options
 from flows.operations.promotion import settle
 from flows.operations.versions import data_snapshot, save_version
 from flows.operations.workspace import Progress, Workspace, flux_record, no_progress
-from storage.errors import TidenetError
 from storage.months import Month
 
 if TYPE_CHECKING:
     from tidenet.configuration import TideNetConfig
+    from tidenet.record import FluxRecord
     from tidenet.training import TrainingProgress
-
-
-class InvalidConfigurationError(TidenetError):
-    """A training configuration does not hold what it should."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def train(
     *,
     until: Month | None = None,
     config: "TideNetConfig | None" = None,
-    config_file: Path | None = None,
+    config_file: str | Path | None = None,
     seed: int = 0,
     note: str = "",
     promote: bool = False,
@@ -67,8 +67,9 @@ def train(
     until
         Last month to learn from, validation included; None for the last of the record.
     config, config_file
-        Training options, as a value or as a YAML file; None for the defaults. How far a forecast
-        reaches is taken from the settings where the file does not say it.
+        Training options, as a value, or as the name of a recipe or a YAML file, above which the
+        environment stands (`flows.operations.options`). How far a forecast reaches is taken from
+        the settings where nothing else says it.
     seed
         Seed of every random choice.
     note
@@ -78,20 +79,27 @@ def train(
     progress
         Called with epoch, number of epochs and the losses.
     """
-    from tidenet.configuration import TideNetConfig
     from tidenet.training import train_and_hold_out
+    from tidenet.training.tracking import open_tracker
 
-    n_leads = workspace.settings.n_leads
-    if config is not None:
-        chosen = config
-    elif config_file is not None:
-        chosen = read_config(config_file, n_leads)
-    else:
-        chosen = TideNetConfig(n_leads=n_leads)
+    settings = workspace.settings
+    chosen = config or training_options(config_file, n_leads=settings.n_leads)
     store = workspace.record()
-    record = flux_record(store, None, until)
+    record = flux_record(store, None, until, needed_drivers(chosen.model_dump()))
     started = time.monotonic()
-    trained = train_and_hold_out(record, chosen, seed=seed, progress=_report(progress))
+    checkpoint = settings.home.absolute() / "training" / _key(chosen, record, seed)
+    curves = settings.home.absolute() / "tracking"
+    run = f"{workspace.now():%Y%m%dT%H%M%S}-{note or 'train'}"
+    with open_tracker(settings.tracker, curves, run, chosen.model_dump()) as tracker:
+        trained = train_and_hold_out(
+            record,
+            chosen,
+            seed=seed,
+            progress=_report(progress),
+            checkpoint=checkpoint,
+            tracker=tracker,
+        )
+    shutil.rmtree(checkpoint, ignore_errors=True)
     duration = time.monotonic() - started
     validation = record.months[-chosen.validation_months :]
     judgement = judge(workspace, trained.held_out, record, validation, seed)
@@ -104,41 +112,16 @@ def train(
         seed=seed,
         note=note,
         metrics=judgement.metrics,
+        row_metrics={"training": [report.describe() for report in trained.reports]},
     )
     decision = settle(workspace, version, trained.forecaster, record, judgement, by_hand=promote)
     return TrainedVersion(version.version, decision.promoted, decision.reason, duration)
 
 
-def read_config(file: Path, n_leads: int) -> "TideNetConfig":
-    """Read training options from a YAML file.
-
-    Parameters
-    ----------
-    file
-        The file; options that it leaves out keep their defaults.
-    n_leads
-        Lead months where the file does not say them.
-
-    Raises
-    ------
-    InvalidConfigurationError
-        If it is not YAML or names an option that does not exist or has a wrong value.
-    """
-    import pydantic
-    import yaml
-
-    from tidenet.configuration import TideNetConfig
-
-    try:
-        stated = yaml.safe_load(file.read_text()) or {}
-        return TideNetConfig.model_validate({"n_leads": n_leads} | stated)
-    except (yaml.YAMLError, pydantic.ValidationError, OSError, TypeError) as error:
-        raise InvalidConfigurationError(
-            f"{file} is not a training configuration.",
-            found=str(error).replace("\n", " "),
-            expected=f"YAML with options among {', '.join(TideNetConfig.model_fields)}",
-            remedy="Correct the file; options that are left out keep their defaults.",
-        ) from error
+def _key(config: "TideNetConfig", record: "FluxRecord", seed: int) -> str:
+    """Return the name of a training: the same options, months and seed go on where they were."""
+    parts = (config.model_dump_json(), str(record.first_month), str(record.last_month), str(seed))
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 
 def _report(progress: Progress) -> "Callable[[TrainingProgress], None]":

@@ -105,7 +105,7 @@ def field_axes(container: Container, variable: RawVariable) -> FieldAxes:
     shape = variable.shape[lat], variable.shape[lon]
     rows, columns = np.arange(shape[0]), np.arange(shape[1])
     try:
-        centres = _centres(container, variable, names)
+        centres = _centres(container, names)
     except RefusedFileError as error:
         raise FieldAxesError(
             "Latitude or longitude cannot be read.", found=str(error), remedy="Correct the file."
@@ -195,13 +195,13 @@ def _said_role(attributes: Mapping[str, object]) -> str | None:
 _TELLING = ("standard_name", "units", "axis", "positive")
 
 
-def _centres(
-    container: Container, variable: RawVariable, names: tuple[str, str]
-) -> tuple[np.ndarray, np.ndarray] | None:
+def _centres(container: Container, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray] | None:
     """Return latitudes and longitudes of the cells' centres; None if nothing says them."""
     pair = []
     for dim, known, role in zip(names, (_LAT_2D, _LON_2D), ("lat", "lon"), strict=True):
-        along = [v for v in container.variables.values() if v.dims == (dim,) and v.dtype.kind in "fiu"]
+        along = [
+            v for v in container.variables.values() if v.dims == (dim,) and v.dtype.kind in "fiu"
+        ]
         named = [v for v in along if _last(v) == _short(dim) or _last(v) in known]
         told = [v for v in along if _said_role(v.attributes) == role]
         best = told or named

@@ -4,7 +4,6 @@ Nothing later than the training period decides anything: the ocean, the values t
 the climatology behind filled cells come from its months, and a gap is filled from its own month.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +19,12 @@ LEAST_OBSERVED = 0.5
 LARGEST = 1e15
 """No quantity of the sea is larger; what is, means missing."""
 
-USUAL_FILLS = (-9999.0, -999.0, -99.0, -999.9, -99.99, -9999.9, -99999.0, -999999.0)
-USUAL_FILLS += (-32768.0, -32767.0, 32767.0, -32766.0, 9999.0, 999.0, 99999.0, 999999.0, -1e10)
+USUAL_FILLS: tuple[float, ...] = (
+    *(-9999.0, -999.0, -99.0, -999.9, -99.99, -9999.9, -99999.0, -999999.0, -1e10),
+    *(-32768.0, -32767.0, -32766.0, 32767.0, 9999.0, 999.0, 99999.0, 999999.0),
+)
+"""What files write for no value, often without saying so."""
+
 FAR_OUT = 10.0
 """Such a value means missing if it lies so many standard deviations off all others."""
 
@@ -30,8 +33,6 @@ GAP_REACH = 2.0
 
 _LITTLE = 0.1
 """Weight of no anomaly at all: where little is known around a gap, it is filled calmly."""
-
-Maps = Callable[[], "Sequence[np.ndarray]"]
 
 
 @dataclass
@@ -88,29 +89,31 @@ class FillSearch:
 
     Parameters
     ----------
+    candidates
+        Values that may mean missing.
     counts
-        How often each of `USUAL_FILLS` occurs.
+        How often each of them occurs.
     n, mean, square
         Number, mean and summed squared deviation of all other values.
     """
 
+    candidates: tuple[float, ...]
     counts: np.ndarray
     n: int = 0
     mean: float = 0.0
     square: float = 0.0
 
     @classmethod
-    def blank(cls) -> "FillSearch":
+    def among(cls, candidates: tuple[float, ...] = USUAL_FILLS) -> "FillSearch":
         """Return one that has seen nothing."""
-        return cls(np.zeros(len(USUAL_FILLS), dtype=int))
+        return cls(candidates, np.zeros(len(candidates), dtype=int))
 
     def add(self, values: np.ndarray) -> None:
         """Look at a month (lat, lon), NaN where nothing is."""
         present = values[np.isfinite(values)]
-        fills = np.isin(present, np.asarray(USUAL_FILLS, dtype=present.dtype))
-        for number, fill in enumerate(USUAL_FILLS):
-            if fills.any():
-                self.counts[number] += int((present == present.dtype.type(fill)).sum())
+        fills = np.isin(present, np.asarray(self.candidates, dtype=present.dtype))
+        for number, fill in enumerate(self.candidates if fills.any() else ()):
+            self.counts[number] += int((present == present.dtype.type(fill)).sum())
         rest = present[~fills].astype(np.float64)
         if not rest.size:
             return
@@ -128,7 +131,7 @@ class FillSearch:
         std = np.sqrt(self.square / self.n)
         return tuple(
             fill
-            for fill, count in zip(USUAL_FILLS, self.counts, strict=True)
+            for fill, count in zip(self.candidates, self.counts, strict=True)
             if count and abs(fill - self.mean) > FAR_OUT * std
         )
 

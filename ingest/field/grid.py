@@ -122,5 +122,4 @@ def _pairs(edges: "np.ndarray | tuple[float, ...]") -> np.ndarray:
 
 
 def _every(edges: tuple[float, ...], factor: int) -> np.ndarray:
-    kept = list(edges[:-1:factor]) + [edges[-1]]
-    return np.asarray(kept)
+    return np.asarray([*edges[:-1:factor], edges[-1]])

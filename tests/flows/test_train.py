@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from services.small_loop import TINY, World, all_passed, dataset, flux
 
-from flows.operations.train import InvalidConfigurationError, train
+from flows.operations.options import InvalidConfigurationError
+from flows.operations.train import train
 from flows.operations.workspace import Workspace
 from storage.errors import TidenetError
 from storage.months import month

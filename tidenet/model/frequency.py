@@ -170,7 +170,8 @@ class AmplitudeBranch(nn.Module):
             (batch, lead, n_given, height, width).
         """
         batch, n_leads = len(x), self.n_leads
-        frames = one_by_one(self.encode, x.flatten(0, 1).to(self.decode[-1].weight.dtype))
+        precision = next(self.decode.parameters()).dtype
+        frames = one_by_one(self.encode, x.flatten(0, 1).to(precision))
         features = joined(frames, batch)
         skip = by_channel(self.skip, features, n_leads)
         for position, cell in enumerate(self.cells):

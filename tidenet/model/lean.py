@@ -8,6 +8,7 @@ biases, not to the maps.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from diffusers.models.resnet import ResnetBlock2D
@@ -106,7 +107,7 @@ class LeanUpsample(nn.Module):
 
     def __init__(self, block: Upsample2D) -> None:
         super().__init__()
-        self.conv: nn.Conv2d = block.conv
+        self.conv: Any = block.conv
 
     def forward(self, x: Tensor, size: int | None = None) -> Tensor:
         """Return features of twice the height and width; ``size`` is not used."""
@@ -119,9 +120,10 @@ class LeanUpsample(nn.Module):
         bias = self.conv.bias.repeat(4) if self.conv.bias is not None else None
         parts = conv2d(x, torch.cat(kernels), bias, padding=1).chunk(4, dim=1)
         height, width = x.shape[-2:]
-        out = x.new_empty((len(x), self.conv.out_channels, 2 * height, 2 * width))
-        if x.is_contiguous(memory_format=torch.channels_last):
-            out = out.to(memory_format=torch.channels_last)
+        shape = (len(x), self.conv.out_channels, 2 * height, 2 * width)
+        last = x.is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if last else torch.contiguous_format
+        out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
         for position, part in enumerate(parts):
             i, j = divmod(position, 2)
             out[:, :, i::2, j::2] = part[:, :, i : i + height, j : j + width]
@@ -134,7 +136,7 @@ def _pairs(weight: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     return torch.cat([first, second + third], dim), torch.cat([first + second, third], dim)
 
 
-def make_lean(network: UNet2DModel) -> UNet2DModel:
+def make_lean(network: Any) -> Any:
     """Replace blocks of a U-Net by lean ones with the same parameters and names."""
     for group in (*network.down_blocks, network.mid_block, *network.up_blocks):
         group.resnets = nn.ModuleList(LeanResidual(block) for block in group.resnets)
@@ -157,14 +159,16 @@ def run_unet(network: UNet2DModel, x: Tensor, step: Tensor | int) -> Tensor:
         The timestep: one for all maps, or one for each (batch,).
     """
     steps = torch.as_tensor(step, device=x.device).reshape(-1)
-    known = network.time_proj(steps).to(network.time_embedding.linear_1.weight.dtype)
-    embedding = network.time_embedding(known)
+    embedder: Any = network.time_embedding
+    embedding = embedder(network.time_proj(steps).to(embedder.linear_1.weight.dtype))
     x = network.conv_in(x)
     skips = [x]
     for down in network.down_blocks:
         x, passed = down(x, embedding)
         skips.extend(passed)
-    x = network.mid_block(x, embedding)
+    middle: Any = network.mid_block
+    x = middle(x, embedding)
+    up: Any
     for up in network.up_blocks:
         n = len(up.resnets)
         x = up(x, tuple(skips[-n:]), embedding)

@@ -107,7 +107,6 @@ def train_and_hold_out(
     progress: Callable[[TrainingProgress], None] | None = None,
     checkpoint: Path | None = None,
     tracker: Tracker | None = None,
-    initial: "Mapping[str, Tensor] | None" = None,
 ) -> Trained:
     """Train TIDE-Net, once for service and once as it can be judged.
 
@@ -126,8 +125,6 @@ def train_and_hold_out(
         folder of its own in it. It is left for the caller to remove.
     tracker
         Told the losses after every epoch.
-    initial
-        Weights that every network starts from, a pre-trained backbone; None for random ones.
 
     Raises
     ------
@@ -143,6 +140,8 @@ def train_and_hold_out(
         If not even one window at a time fits into memory.
     CheckpointMismatchError, DamagedCheckpointError
         If the checkpoint cannot be gone on from.
+    BackboneMismatchError, DamagedBackboneError
+        If the backbone that the configuration names cannot be used.
     """
     require_complete(record)
     windows = split_windows(
@@ -150,7 +149,7 @@ def train_and_hold_out(
     )
     early = record.until(record.first_month + (windows.n_fitting_months - 1))
     linear = _Linear.fit(early, config)
-    fit = _NetworkFit(config, seed, progress, checkpoint, tracker, initial)
+    fit = _NetworkFit(config, seed, progress, checkpoint, tracker, _starting_weights(config))
     learned = _learn(record, linear, windows, config, seed, fit)
     return Trained(
         _Linear.fit(record, config).forecaster(config, learned),
@@ -281,6 +280,18 @@ class _Linear:
             return np.zeros((len(record.fco2), 0, *grid.shape), dtype=np.float32)
         months = range(len(record.fco2))
         return np.stack([grid.coarsen(self.drivers.anomalies(record, t)) for t in months])
+
+
+def _starting_weights(config: TideNetConfig) -> "Mapping[str, Tensor] | None":
+    """Return the weights of the backbone that a configuration names; None for random ones."""
+    from tidenet.pretraining import find_backbone, load_backbone
+
+    if config.backbone == "none":
+        return None
+    if config.backbone == "shipped":
+        backbone = find_backbone(config)
+        return None if backbone is None else backbone.state(config)
+    return load_backbone(config, Path(config.backbone))
 
 
 def _learn(

@@ -113,7 +113,8 @@ def rolling_hindcasts(
     """
     inits = _init_months(record, first_origin, last_init)
     origins = list(inits[:: refit_months or len(inits)] - 1)
-    result = RollingHindcasts([], [], {}, list(inits), last := {})
+    last: dict[str, Forecaster] = {}
+    result = RollingHindcasts([], [], {}, list(inits), last)
     total, done = len(inits) + len(origins) * len(methods), 0
 
     def report(detail: str) -> None:
