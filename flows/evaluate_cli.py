@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from flows.operations.evaluate import Evaluation
     from flows.operations.workspace import Workspace
     from storage.months import Month
+    from storage.settings import Settings
     from tidenet.configuration import TideNetConfig
 
 
@@ -91,7 +92,7 @@ def evaluate(
     from storage.months import month
 
     workspace = workspace_of(context)
-    options = _options(config, leads)
+    options = _options(config, leads, workspace.settings)
     cut_off = month(train_until) if train_until else None
     about = _what(workspace, options, field, variable, coarsen, cut_off)
     plan = Plan(
@@ -116,10 +117,10 @@ def evaluate(
             say(str(file))
 
 
-def _options(config: str, leads: int | None) -> "TideNetConfig":
+def _options(config: str, leads: int | None, settings: "Settings") -> "TideNetConfig":
     from flows.operations.options import training_options
 
-    return training_options(config, {"n_leads": leads} if leads else {})
+    return training_options(config, {"n_leads": leads} if leads else {}, settings)
 
 
 def _what(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 
 from flows.operations.evaluate import DAMPED, OURS, Evaluation, as_json, probability_of
 from flows.screen import CONSOLE, say
@@ -27,7 +27,9 @@ def print_evaluation(found: Evaluation) -> None:
     title = (
         f"{found.variable} ({found.units or 'no units'}), {len(found.init_months)} init months "
         f"{first} to {last}, first trained until {found.plan.train_until}\n"
-        "MSSS against climatology: 1 perfect, 0 no better; 90 % block-bootstrap intervals"
+        "MSSS against climatology by lead: 1 perfect, 0 no better; mean; mean gain over damped\n"
+        "persistence, and at how many leads the 90 % block-bootstrap interval of the gain is clear "
+        "of zero"
     )
     CONSOLE.print(_table(found, title))
     CONSOLE.print(_probability_table(found))
@@ -40,19 +42,16 @@ def print_evaluation(found: Evaluation) -> None:
 
 
 def _table(found: Evaluation, title: str) -> Table:
-    table = _empty(title, ["method", *(f"lead {k}" for k in found.leads), "mean", "minus damped"])
+    table = _empty(title, ["method", *map(str, found.leads), "mean", "over damped", "clear"])
     for name, skill in found.methods.items():
-        difference = found.methods[name].over_damped
-        low, high = (np.nanmean(end) for end in (difference.low, difference.high))
-        beside = "" if name == DAMPED else f"{np.nanmean(difference.estimate):+.3f}"
-        if beside and np.isfinite([low, high]).all():
-            beside += f" ({_clear(difference)} leads clear)"
-        mean = skill.mean_msss
+        difference = skill.over_damped
+        beside = name != DAMPED
         table.add_row(
             name,
             *(_signed(value) for value in skill.msss.estimate),
-            f"{_signed(mean.estimate)} ({_signed(mean.low)}..{_signed(mean.high)})",
-            beside,
+            _signed(skill.mean_msss.estimate),
+            _signed(np.nanmean(difference.estimate)) if beside else "",
+            _clear(difference) if beside else "",
         )
     return table
 
@@ -62,7 +61,7 @@ def _probability_table(found: Evaluation) -> Table:
         "CRPSS against climatology dressed with its own spread; spread over error; part of "
         "observations inside the 90 % interval"
     )
-    columns = ["method", *(f"lead {k}" for k in found.leads), "spread/error", "in 90 %"]
+    columns = ["method", *map(str, found.leads), "spread/error", "in 90 %"]
     table = _empty(title, columns)
     for name, skill in found.methods.items():
         table.add_row(
@@ -140,8 +139,10 @@ def draw(found: Evaluation, folder: Path) -> list[Path]:
 
 
 def _empty(title: str, columns: list[str]) -> Table:
+    method, *numbers = columns
     return Table(
-        *columns,
+        Column(method, no_wrap=True),
+        *(Column(name, no_wrap=True, justify="right") for name in numbers),
         title=title,
         title_justify="left",
         title_style="dim",
@@ -152,7 +153,7 @@ def _empty(title: str, columns: list[str]) -> Table:
 
 
 def _signed(value: float | np.ndarray) -> str:
-    return f"{float(value):+.3f}" if np.isfinite(value) else "-"
+    return f"{float(value):+.2f}" if np.isfinite(value) else "-"
 
 
 def _clear(difference: "Interval") -> str:

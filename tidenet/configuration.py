@@ -105,7 +105,10 @@ class TideNetConfig(BaseModel):
     @model_validator(mode="after")
     def _validation_holds_a_target_window(self) -> Self:
         if self.validation_months < self.n_leads + 1:
-            raise ValueError("validation_months must be more than n_leads")
+            raise ValueError(
+                f"validation_months, {self.validation_months}, must be more than n_leads, "
+                f"{self.n_leads}"
+            )
         return self
 
     @property

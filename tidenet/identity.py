@@ -29,7 +29,10 @@ class Domain:
         """Return it as JSON-able values; the mask as its checksum and number of ocean cells."""
         packed = np.packbits(np.asarray(self.ocean, dtype=bool))
         return {
-            "grid": asdict(self.grid),
+            # As JSON gives it back: tuples of edges come as lists.
+            "grid": {
+                k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.grid).items()
+            },
             "ocean_cells": int(self.ocean.sum()),
             "ocean_sha256": hashlib.sha256(packed.tobytes()).hexdigest(),
         }

@@ -170,7 +170,10 @@ def evaluate(
     """
     from tidenet.verification.rolling import rolling_hindcasts
 
-    fits = _fits(workspace, plan, config, weights)
+    fits = _fits(plan, config)
+    if weights:
+        saved = _saved(workspace, weights, record.until(plan.train_until), config.n_leads)
+        fits[Path(weights).name or weights] = lambda _: saved
     hindcasts = rolling_hindcasts(
         record,
         fits,
@@ -323,13 +326,10 @@ def _served(forecaster: "Forecaster | None") -> str:
 # --- how each method is fitted --------------------------------------------------------------------
 
 
-def _fits(
-    workspace: Workspace, plan: Plan, config: "TideNetConfig", weights: str
-) -> "dict[str, FitMethod]":
+def _fits(plan: Plan, config: "TideNetConfig") -> "dict[str, FitMethod]":
     """Return how each method is fitted; damped persistence is always among them."""
-    from tidenet.references.networks import NETWORK_METHODS
-
     from tidenet.references import METHODS
+    from tidenet.references.networks import NETWORK_METHODS
     from tidenet.verification.rolling import reference_fit
 
     wanted = plan.methods or (OURS, *METHODS)
@@ -351,10 +351,6 @@ def _fits(
             fits[name] = reference_fit(name, config.n_leads)
         else:
             fits[name] = _Once(_neural_fit(name, config.n_leads, plan.seed))
-    if weights:
-        fits[Path(weights).name or weights] = _Once(
-            lambda origin: _saved(workspace, weights, origin.record, config.n_leads)
-        )
     return fits
 
 
@@ -407,12 +403,12 @@ def _saved(workspace: Workspace, source: str, record: "FluxRecord", n_leads: int
     import tempfile
 
     from safetensors.numpy import load_file
-    from tidenet.references.networks import published_forecaster
 
     from flows.operations.model_files import fetch_model
     from flows.operations.models import load_model
     from storage.registry import UnknownModelError, model
     from tidenet.loading import load_forecaster
+    from tidenet.references.networks import published_forecaster
     from tidenet.upstream import from_state_dict, infer_config, read_checkpoint
 
     if not Path(source).exists() and "://" not in source:

@@ -5,7 +5,7 @@ file. In the environment, an option's name is ``TIDENET_TRAIN_`` and the name in
 files are read as for all settings. Lists are separated by commas.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -35,6 +35,11 @@ def recipe_names() -> list[str]:
     )
 
 
+def option_name(name: str) -> str:
+    """Return how an option is written on the command line."""
+    return f"--{name.replace('_', '-')}"
+
+
 def is_config(name: str) -> bool:
     """Return whether this names a shipped setting or an existing file."""
     return name in recipe_names() or Path(name).is_file()
@@ -50,12 +55,12 @@ def training_options(
     Parameters
     ----------
     config
-        Name of a shipped setting, or a YAML file; empty for the defaults, with as many lead months
-        as the settings say.
+        Name of a shipped setting, or a YAML file; empty for the defaults.
     stated
         Options by name that go before all others, as values or as text.
     settings
-        Of the home folder, whose ``.env`` is read too; None for the one here alone.
+        Of the home folder: its ``.env`` is read too, and its number of lead months stands where no
+        option says another. None for no home folder.
 
     Raises
     ------
@@ -68,13 +73,12 @@ def training_options(
     from tidenet.configuration import TideNetConfig
 
     chosen = _Chosen()
+    if settings is not None:
+        chosen.add({"n_leads": settings.n_leads}, lambda _: "TIDENET_N_LEADS")
     if config:
-        chosen.add(_read(str(config)), f"{config}, ")
-    elif settings is not None:
-        chosen.add({"n_leads": settings.n_leads}, "TIDENET_N_LEADS, ")
-    for name, text in _environment(settings).items():
-        chosen.add({name.removeprefix(PREFIX.lower()): text}, PREFIX, capitals=True)
-    chosen.add(stated or {}, "--", dashes=True)
+        chosen.add(_read(str(config)), lambda name: f"{config}, {name}")
+    chosen.add(_environment(settings), lambda name: PREFIX + name.upper())
+    chosen.add(stated or {}, option_name)
     try:
         return TideNetConfig.model_validate(chosen.values)
     except pydantic.ValidationError as error:
@@ -94,18 +98,10 @@ class _Chosen:
     values: dict[str, Any] = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
 
-    def add(
-        self,
-        values: Mapping[str, Any],
-        prefix: str,
-        *,
-        capitals: bool = False,
-        dashes: bool = False,
-    ) -> None:
-        """Add options that go before those so far."""
+    def add(self, values: Mapping[str, Any], shown: Callable[[str], str]) -> None:
+        """Add options that go before those so far; `shown` is how a name is written there."""
         for name, value in values.items():
-            shown = name.upper() if capitals else name.replace("_", "-") if dashes else name
-            self.written[name] = f"{prefix}{shown}"
+            self.written[name] = shown(name)
             self.values[name] = _split(name, value)
 
     def complaint(self, error: Any) -> str:
@@ -113,7 +109,8 @@ class _Chosen:
         if not error["loc"]:
             return str(error["msg"])
         name = str(error["loc"][0])
-        return f"{self.written.get(name, name)} {error['input']!r}: {error['msg']}"
+        wrong = "there is no such option" if error["type"] == "extra_forbidden" else error["msg"]
+        return f"{self.written.get(name, name)} {self.values.get(name)!r}: {wrong}"
 
 
 def _split(name: str, value: Any) -> Any:
@@ -150,7 +147,7 @@ def _read(config: str) -> Mapping[str, Any]:
 
 
 def _environment(settings: "Settings | None") -> dict[str, str]:
-    """Return the training options of the environment, names in small letters."""
+    """Return the training options of the environment, by name."""
     from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
     from storage.settings import Settings
@@ -161,7 +158,7 @@ def _environment(settings: "Settings | None") -> dict[str, str]:
         **EnvSettingsSource(Settings).env_vars,
     }
     return {
-        name.lower(): value
+        name.lower().removeprefix(PREFIX.lower()): value
         for name, value in found.items()
         if name.lower().startswith(PREFIX.lower()) and value is not None
     }

@@ -1,12 +1,14 @@
 """Train TIDE-Net on the record, register the version, decide whether it is the champion."""
 
 import hashlib
+import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flows.operations.drivers import needed_drivers
 from flows.operations.judgement import judge
@@ -18,8 +20,12 @@ from storage.months import Month
 
 if TYPE_CHECKING:
     from tidenet.configuration import TideNetConfig
-    from tidenet.record import FluxRecord
     from tidenet.training import TrainingProgress
+    from tidenet.training.tracking import Tracker
+
+
+class HelperDone(SystemExit):
+    """Ends a process that only helped another one to train: judging and saving are not its own."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,11 @@ def train(
     until: Month | None = None,
     config: "TideNetConfig | None" = None,
     config_file: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
     seed: int = 0,
     note: str = "",
     promote: bool = False,
+    fresh: bool = False,
     progress: Progress = no_progress,
 ) -> TrainedVersion:
     """Train on the record up to a cut-off month; later months are not read.
@@ -60,68 +68,105 @@ def train(
     The new model becomes the champion if the grid has none yet, or if it passes the gate
     (`flows.operations.promotion`). The decision is recorded with its figures.
 
+    The training is kept in ``training/`` of the home folder while it goes on: after an
+    interruption, the same training (record, options, seed and software) goes on from there, to the
+    same result.
+
     Parameters
     ----------
     workspace
         Settings, archive and clock.
     until
         Last month to learn from, validation included; None for the last of the record.
-    config, config_file
-        Training options, as a value, or as the name of a recipe or a YAML file, above which the
-        environment stands (`flows.operations.options`). How far a forecast reaches is taken from
-        the settings where nothing else says it.
+    config
+        Training options, as a value.
+    config_file, options
+        In place of a value: a shipped setting or a file, and single options that go before it and
+        the environment (`flows.operations.options.training_options`).
     seed
         Seed of every random choice.
     note
         Name of the experiment; kept with the version.
     promote
         Make it the champion whatever the comparison says, if it can be served.
+    fresh
+        Start again even if such a training was interrupted.
     progress
         Called with epoch, number of epochs and the losses.
+
+    Raises
+    ------
+    HelperDone
+        In the processes of ``accelerate launch`` that only help the main one.
     """
+    from accelerate import PartialState
+
     from tidenet.training import train_and_hold_out
-    from tidenet.training.tracking import open_tracker
 
     settings = workspace.settings
-    chosen = config or training_options(config_file, n_leads=settings.n_leads)
+    config = config or training_options(config_file or "", options, settings)
     store = workspace.record()
-    record = flux_record(store, None, until, needed_drivers(chosen.model_dump()))
+    record = flux_record(store, None, until, needed_drivers(config.model_dump()))
+    snapshot_id = data_snapshot(store, record.last_month, tuple(record.drivers))
+    run = _run_name(workspace, config, snapshot_id, record.last_month, seed)
+    checkpoint = settings.home.absolute() / "training" / run
+    if fresh:
+        shutil.rmtree(checkpoint, ignore_errors=True)
     started = time.monotonic()
-    checkpoint = settings.home.absolute() / "training" / _key(chosen, record, seed)
-    curves = settings.home.absolute() / "tracking"
-    run = f"{workspace.now():%Y%m%dT%H%M%S}-{note or 'train'}"
-    with open_tracker(settings.tracker, curves, run, chosen.model_dump()) as tracker:
+    with _tracker(workspace, run, config, seed, note) as tracker:
         trained = train_and_hold_out(
             record,
-            chosen,
+            config,
             seed=seed,
             progress=_report(progress),
             checkpoint=checkpoint,
             tracker=tracker,
         )
-    shutil.rmtree(checkpoint, ignore_errors=True)
+    if not PartialState().is_main_process:
+        raise HelperDone
     duration = time.monotonic() - started
-    validation = record.months[-chosen.validation_months :]
+    validation = record.months[-config.validation_months :]
     judgement = judge(workspace, trained.held_out, record, validation, seed)
     version = save_version(
         workspace,
         trained,
         record,
         validation,
-        snapshot_id=data_snapshot(store, record.last_month, tuple(record.drivers)),
+        snapshot_id=snapshot_id,
         seed=seed,
         note=note,
         metrics=judgement.metrics,
         row_metrics={"training": [report.describe() for report in trained.reports]},
     )
     decision = settle(workspace, version, trained.forecaster, record, judgement, by_hand=promote)
+    shutil.rmtree(checkpoint, ignore_errors=True)
     return TrainedVersion(version.version, decision.promoted, decision.reason, duration)
 
 
-def _key(config: "TideNetConfig", record: "FluxRecord", seed: int) -> str:
-    """Return the name of a training: the same options, months and seed go on where they were."""
-    parts = (config.model_dump_json(), str(record.first_month), str(record.last_month), str(seed))
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+def _run_name(
+    workspace: Workspace, config: "TideNetConfig", snapshot_id: str, until: Month, seed: int
+) -> str:
+    """Return a name made from all that decides the result of a training."""
+    decisive = {
+        "config": config.model_dump(mode="json"),
+        "snapshot_id": snapshot_id,
+        "until": str(until),
+        "seed": seed,
+        "code_version": workspace.code_version,
+        "libraries": workspace.libraries,
+    }
+    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    return f"tidenet-{str(until).replace('-', '')}-{digest[:12]}"
+
+
+def _tracker(
+    workspace: Workspace, run: str, config: "TideNetConfig", seed: int, note: str
+) -> "AbstractContextManager[Tracker | None]":
+    from tidenet.training.tracking import open_tracker
+
+    settings = workspace.settings
+    options = config.model_dump(mode="json") | {"seed": seed, "note": note}
+    return open_tracker(settings.tracker, settings.home.absolute() / "curves", run, options)
 
 
 def _report(progress: Progress) -> "Callable[[TrainingProgress], None]":

@@ -60,7 +60,7 @@ def chosen_variable(container: Container, name: str | None) -> RawVariable:
     FieldVariableError
         If it is not there, is no field, or several are and none is named.
     """
-    fields = [v.name for v in container.variables.values() if _is_field(v)]
+    fields = _fields(container)
     if name is None and len(fields) == 1:
         return container.variables[fields[0]]
     shown = ", ".join(fields) or "none"
@@ -135,10 +135,17 @@ def field_axes(container: Container, variable: RawVariable) -> FieldAxes:
     return FieldAxes(time, lat, lon, grid, rows, columns, tuple(notes))
 
 
-def _is_field(variable: RawVariable) -> bool:
-    long = [size for size in variable.shape if size > 1]
-    is_bounds = variable.name.lower().endswith(("_bnds", "_bounds", "_vertices"))
-    return variable.dtype.kind in "fiu" and len(long) == 3 and not is_bounds
+def _fields(container: Container) -> list[str]:
+    """Return the variables that may be meant: of three long dimensions, or else of three at all."""
+    numbers = [
+        v
+        for v in container.variables.values()
+        if v.dtype.kind in "fiu"
+        and len(v.shape) >= 3
+        and not v.name.lower().endswith(("_bnds", "_bounds", "_vertices"))
+    ]
+    long = [v.name for v in numbers if sum(size > 1 for size in v.shape) == 3]
+    return long or [v.name for v in numbers if sum(size > 1 for size in v.shape) < 3]
 
 
 def _roles(container: Container, variable: RawVariable) -> tuple[int, int, int]:

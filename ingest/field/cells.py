@@ -31,6 +31,9 @@ FAR_OUT = 10.0
 GAP_REACH = 2.0
 """Reach (cells, Gaussian) of the anomalies around a gap."""
 
+_ROUNDS = 3
+"""How often the climatology is made anew from a field that was filled with it."""
+
 _LITTLE = 0.1
 """Weight of no anomaly at all: where little is known around a gap, it is filled calmly."""
 
@@ -94,7 +97,8 @@ class FillSearch:
     counts
         How often each of them occurs.
     n, mean, square
-        Number, mean and summed squared deviation of all other values.
+        Number, mean and summed squared deviation of all other values, as far as they say what is
+        usual.
     """
 
     candidates: tuple[float, ...]
@@ -108,14 +112,14 @@ class FillSearch:
         """Return one that has seen nothing."""
         return cls(candidates, np.zeros(len(candidates), dtype=int))
 
-    def add(self, values: np.ndarray) -> None:
-        """Look at a month (lat, lon), NaN where nothing is."""
+    def add(self, values: np.ndarray, *, usual: bool) -> None:
+        """Look at a month (lat, lon), NaN where nothing is; ``usual``: it says what is usual."""
         present = values[np.isfinite(values)]
         fills = np.isin(present, np.asarray(self.candidates, dtype=present.dtype))
         for number, fill in enumerate(self.candidates if fills.any() else ()):
             self.counts[number] += int((present == present.dtype.type(fill)).sum())
         rest = present[~fills].astype(np.float64)
-        if not rest.size:
+        if not (usual and rest.size):
             return
         # Mean and squares of two parts together (Chan, Golub and LeVeque 1983).
         mean, total = rest.mean(), self.n + rest.size
@@ -168,10 +172,10 @@ def block_means(values: np.ndarray, weight: np.ndarray, factor: int) -> np.ndarr
     return np.where(enough, total / np.where(seen > 0, seen, 1.0), np.nan).astype(np.float32)
 
 
-def ocean_blocks(ocean: np.ndarray, area: np.ndarray, factor: int) -> np.ndarray:
-    """Return the blocks (lat, lon) at least half of whose area is ocean; any, where none is."""
-    wet = _block_sums(np.where(ocean, area, 0.0), factor)
-    blocks: np.ndarray = wet >= 0.5 * _block_sums(area, factor)
+def ocean_blocks(ocean: np.ndarray, factor: int) -> np.ndarray:
+    """Return the blocks (lat, lon) at least half of whose cells are ocean; any, where none is."""
+    wet = _block_sums(ocean.astype(np.float64), factor)
+    blocks: np.ndarray = wet >= 0.5 * _block_sums(np.ones(ocean.shape), factor)
     return blocks if blocks.any() else wet > 0
 
 
@@ -203,11 +207,29 @@ def completed(
     gaps = ocean & ~np.isfinite(whole)
     if not gaps.any():
         return whole
-    usual = _usual(whole[:n_training], ocean, calendar[:n_training])
+    training = slice(0, n_training)
+    usual = _usual(whole[training], ocean, calendar[training])
+    # Cells miss different years, and so would have the climatology of different years: what is
+    # filled near what lies around it makes up for that.
+    for _ in range(_ROUNDS):
+        filled = _filled(whole[training], gaps[training], usual, calendar[training], ocean)
+        usual = _usual(filled, ocean, calendar[training])
+    return _filled(whole, gaps, usual, calendar, ocean)
+
+
+def _filled(
+    values: np.ndarray,
+    gaps: np.ndarray,
+    usual: np.ndarray,
+    calendar: np.ndarray,
+    ocean: np.ndarray,
+) -> np.ndarray:
+    """Return a copy (time, lat, lon) whose gaps are filled around the usual maps of the months."""
+    whole = values.copy()
     for step in np.flatnonzero(gaps.any(axis=(1, 2))):
         mean = usual[calendar[step] - 1]
-        filled = mean + _around(whole[step] - mean, ocean)
-        whole[step] = np.where(gaps[step], filled, whole[step])
+        anomaly = np.where(gaps[step], np.nan, whole[step] - mean)
+        whole[step] = np.where(gaps[step], mean + _around(anomaly, ocean), whole[step])
     return whole
 
 

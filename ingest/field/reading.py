@@ -29,7 +29,7 @@ TRAINING_SHARE = 0.75
 """Part of the months that is the training period where nobody says its end."""
 
 _SEARCHED_MONTHS = 24
-"""Months in which undeclared fill values are looked for."""
+"""Months of a large variable in which undeclared fill values are looked for."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _field(maps: "_Maps", months: np.ndarray, request: FieldRequest) -> MonthlyF
     weight = np.where(fine, area, 0.0)
     steps = maps.months(range(len(months)), fills)
     means = np.stack([cells.block_means(values, weight, factor) for values in steps])
-    ocean = cells.ocean_blocks(fine, area, factor)
+    ocean = cells.ocean_blocks(fine, factor)
     part = refuse_empty_months(months, np.isfinite(means[:, ocean]).sum(axis=1))
     if part != slice(0, len(months)):
         notes.append(f"{len(months) - len(months[part])} empty months at the ends left out")
@@ -221,11 +221,17 @@ class _Maps:
             yield cells.without(self._month(int(self.order[step])), fills)
 
     def undeclared_fills(self, n_training: int) -> tuple[float, ...]:
-        """Return values of the training period that mean missing without being declared."""
+        """Return values that mean missing without being declared.
+
+        They are looked for in all months, and held against the other values of the training
+        period. In a variable that is not held, some months have to do.
+        """
         search = cells.FillSearch.among(self._candidates())
-        steps = np.unique(np.linspace(0, n_training - 1, _SEARCHED_MONTHS).astype(int))
-        for values in self.months(steps):
-            search.add(values)
+        steps = np.arange(len(self.order))
+        if self.held is None:
+            steps = np.unique(np.linspace(0, steps[-1], _SEARCHED_MONTHS).astype(int))
+        for step, values in zip(steps, self.months(steps), strict=True):
+            search.add(values, usual=bool(step < n_training))
         return search.found()
 
     def _month(self, position: int) -> np.ndarray:
@@ -240,7 +246,8 @@ class _Maps:
         raw = self.variable.values(index) if self.held is None else self.held[index]
         if self.held is None:
             raw = np.expand_dims(raw, self.axes.time)
-        values = decoded(self.variable, raw)
+        # Half precision cannot hold the numbers that decoding compares with.
+        values = decoded(self.variable, raw.astype("f4") if raw.dtype == "f2" else raw)
         with np.errstate(over="ignore"):
             return self.axes.turned(values)[0].astype(np.float32)
 

@@ -108,7 +108,7 @@ def test_a_plain_file_is_read_as_it_is(kept: Callable[..., str]) -> None:
 
 
 def test_a_path_is_as_good_as_a_text(kept: Callable[..., str]) -> None:
-    assert_is_truth(read_field(Path(kept(field()))).record)  # type: ignore[arg-type, unused-ignore]
+    assert_is_truth(read_field(Path(kept(field()))).record)
 
 
 # --- dimensions -----------------------------------------------------------------------------------
@@ -154,6 +154,32 @@ def test_coordinates_tell_dimensions_that_nothing_else_tells(
 ) -> None:
     dataset = field(names=("when", "up", "along")).transpose(*order)
     assert_is_truth(read_field(kept(dataset)).record)
+
+
+@pytest.mark.parametrize("maps", [False, True], ids=["rows", "maps"])
+def test_coordinates_may_have_other_names_than_the_dimensions(
+    kept: Callable[..., str], maps: bool
+) -> None:
+    values = field()["flux"].values
+    lat, lon = np.meshgrid(LAT, LON, indexing="ij")
+    coordinates = {
+        "nav_lat": (("y", "x"), lat) if maps else ("y", LAT),
+        "nav_lon": (("y", "x"), lon) if maps else ("x", LON),
+        "time": field()["time"],
+    }
+    dataset = xr.Dataset({"flux": (("time", "y", "x"), values)}, coords=coordinates)
+    assert_is_truth(read_field(kept(dataset)).record)
+
+
+def test_a_grid_of_curved_rows_is_refused(kept: Callable[..., str]) -> None:
+    lat, lon = np.meshgrid(LAT, LON, indexing="ij")
+    coordinates = {
+        "nav_lat": (("y", "x"), lat + 0.5 * lon),
+        "nav_lon": (("y", "x"), lon),
+        "time": field()["time"],
+    }
+    dataset = xr.Dataset({"flux": (("time", "y", "x"), field()["flux"].values)}, coordinates)
+    refused(kept(dataset), "rows")
 
 
 def test_dimensions_of_one_step_are_dropped(kept: Callable[..., str]) -> None:
@@ -219,7 +245,8 @@ def test_cells_of_any_shape_have_their_own_areas(
     kept: Callable[..., str], lat: np.ndarray, lon: np.ndarray
 ) -> None:
     grid = read_field(kept(field(lat=lat, lon=lon))).record.grid
-    np.testing.assert_allclose(grid.lat, lat, atol=2.0)
+    inside = (grid.lat_bounds[:, 0] <= lat) & (lat <= grid.lat_bounds[:, 1])
+    assert inside.all()
     assert grid.shape == (grid.n_lat, grid.n_lon) == grid.cell_area.shape == (len(lat), len(lon))
     south, north = grid.lat_bounds[0, 0], grid.lat_bounds[-1, 1]
     assert -90 <= south < north <= 90
@@ -265,9 +292,7 @@ TIMES = {
 
 
 @pytest.mark.parametrize("written", TIMES)
-def test_months_are_known_however_they_are_written(
-    kept: Callable[..., str], written: str
-) -> None:
+def test_months_are_known_however_they_are_written(kept: Callable[..., str], written: str) -> None:
     values, attributes = TIMES[written]
     record = read_field(kept(with_times(values, **attributes))).record
     assert record.first_month == FIRST
@@ -360,9 +385,7 @@ def test_fill_values_are_land(kept: Callable[..., str], fill: float, declared: b
     record = read_field(kept(edited(values.astype("f4"), **attributes))).record
     assert np.array_equal(record.ocean, ~land)
     assert np.isnan(record.fco2[:, land]).all()
-    np.testing.assert_allclose(
-        record.fco2[:, ~land], truth(LAT, LON, MONTHS)[:, ~land], atol=1e-4
-    )
+    np.testing.assert_allclose(record.fco2[:, ~land], truth(LAT, LON, MONTHS)[:, ~land], atol=1e-4)
 
 
 @pytest.mark.parametrize("fill", [-9999.0, 1e20, np.nan])
@@ -460,6 +483,12 @@ def test_coarsen_1_keeps_every_cell(kept: Callable[..., str]) -> None:
     assert read_field(source, coarsen=1).record.grid.shape == (280, 300)
 
 
+@pytest.mark.parametrize("coarsen", [0, -2])
+def test_blocks_of_no_cells_are_refused(kept: Callable[..., str], coarsen: int) -> None:
+    with pytest.raises(TidenetError, match="keep every cell"):
+        read_field(kept(field()), coarsen=coarsen)
+
+
 # --- which variable -------------------------------------------------------------------------------
 
 
@@ -494,7 +523,9 @@ def test_too_few_months_are_refused(kept: Callable[..., str]) -> None:
 
 
 def test_too_few_cells_are_refused(kept: Callable[..., str]) -> None:
-    refused(kept(field(lat=LAT[:1], lon=LON[:3])), "3")
+    dataset = field(lat=LAT[:2], lon=LON[:2])
+    dataset["flux"][:, 0, 0] = np.nan
+    refused(kept(dataset), "3 of 4 cells")
 
 
 def test_a_field_without_values_is_refused(kept: Callable[..., str]) -> None:
@@ -595,7 +626,7 @@ def test_sea_surface_temperature_of_the_real_file(shared_data: Path) -> None:
     with xr.open_dataset(file) as dataset:
         sst = dataset["sst"].values
     record = read.record
-    assert (read.variable, read.units) == ("sst", "degree_C")
+    assert (read.variable, read.units) == ("sst", "degC")
     assert (str(record.first_month), str(record.last_month)) == ("2010-01", "2020-08")
     assert record.grid.shape == (23, 23)
     assert np.array_equal(record.ocean, np.isfinite(sst).all(axis=0))

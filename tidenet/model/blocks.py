@@ -13,7 +13,8 @@ import torch
 from diffusers.models.unets.unet_2d import UNet2DModel
 from torch import Tensor, nn
 
-from tidenet.model.lean import added, make_lean, norm_silu
+from tidenet.model.lean import added, make_lean
+from tidenet.model.recompute import norm_silu, norm_silu_conv
 
 
 def full_precision(x: Tensor) -> AbstractContextManager[object]:
@@ -28,9 +29,7 @@ Padding = Literal["zeros", "circular"]
 
 
 class ConvolutionBlock(nn.Module):
-    """Convolution, group norm over 8 groups, SiLU."""
-
-    recompute = False
+    """Convolution, group norm over 8 groups, SiLU; computed by `ResidualBlock`."""
 
     def __init__(self, n_in: int, n_out: int, size: int, padding_mode: Padding) -> None:
         super().__init__()
@@ -38,10 +37,6 @@ class ConvolutionBlock(nn.Module):
             n_in, n_out, size, padding=size // 2, padding_mode=padding_mode
         )
         self.norm = nn.GroupNorm(8, n_out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return features (batch, n_out, height, width)."""
-        return norm_silu(self.norm, self.convolution(x), self.recompute)
 
 
 class ResidualBlock(nn.Module):
@@ -57,6 +52,8 @@ class ResidualBlock(nn.Module):
         Of the convolutions; ``circular`` on a plane of Fourier modes.
     """
 
+    recompute = False
+
     def __init__(
         self, n_in: int, n_out: int, size: int = 3, padding_mode: Padding = "zeros"
     ) -> None:
@@ -67,7 +64,10 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features (batch, n_out, height, width)."""
-        return added(self.beside(x), self.second(self.first(x)))
+        first, second = self.first, self.second
+        hidden = first.convolution(x)
+        hidden = norm_silu_conv(first.norm, second.convolution, hidden, self.recompute)
+        return added(self.beside(x), norm_silu(second.norm, hidden, self.recompute))
 
 
 def residual_stack(

@@ -11,6 +11,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from tidenet.model.blocks import (
     TimeNetwork,
@@ -20,7 +21,8 @@ from tidenet.model.blocks import (
     sum_of_two,
     zero,
 )
-from tidenet.model.lean import added, by_channel, norm_silu, one_by_one
+from tidenet.model.lean import added, by_channel, one_by_one
+from tidenet.model.recompute import norm_silu_conv
 
 _SMALL = 1e-6
 
@@ -107,10 +109,13 @@ class SpectralCell(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features (batch, n_out, channel, height, width)."""
-        mixed = by_channel(self._mix_months, x, self.n_out)
-        maps = mixed.flatten(1, 2)
+        if self.recompute and torch.is_grad_enabled() and x.requires_grad:
+            mixed = checkpoint(self._mix_months, x, use_reentrant=False, preserve_rng_state=False)
+        else:
+            mixed = by_channel(self._mix_months, x, self.n_out)
         first, norm, _, second = self.convolutions
-        refined = second(norm_silu(norm, first(maps), self.recompute))  # type: ignore[arg-type]
+        maps = mixed.flatten(1, 2)
+        refined = norm_silu_conv(norm, second, first(maps), self.recompute)  # type: ignore[arg-type]
         return added(maps, refined).unflatten(1, mixed.shape[1:3])
 
     def _mix_months(self, x: Tensor) -> Tensor:

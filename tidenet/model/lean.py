@@ -15,37 +15,12 @@ from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.unets.unet_2d import UNet2DModel
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, group_norm, interpolate, silu
-from torch.utils.checkpoint import checkpoint
+from torch.nn.functional import conv2d, interpolate, silu
+
+from tidenet.model.recompute import norm_silu, norm_silu_conv
 
 PLACES_AT_ONCE = 2**16
 """Cells whose months are mixed at a time, over all channels: a few MB, which stay in the cache."""
-
-
-def norm_silu(norm: nn.GroupNorm, x: Tensor, recompute: bool = False) -> Tensor:
-    """Return ``silu(norm(x))``.
-
-    Parameters
-    ----------
-    norm
-        The group norm.
-    x
-        (batch, channels, height, width).
-    recompute
-        In training, keep only ``x`` for the backward pass and compute the rest again there.
-    """
-    if recompute and torch.is_grad_enabled() and x.requires_grad:
-        out: Tensor = checkpoint(_norm_silu, norm, x, use_reentrant=False, preserve_rng_state=False)
-        return out
-    return _norm_silu(norm, x)
-
-
-def _norm_silu(norm: nn.GroupNorm, x: Tensor) -> Tensor:
-    # Autocast would do this in float32; the norm's own sums are in float32 in any case.
-    with torch.autocast(x.device.type, enabled=False):
-        weight, bias = norm.weight.to(x.dtype), norm.bias.to(x.dtype)
-        normed = group_norm(x, norm.num_groups, weight, bias, norm.eps)
-        return silu(normed, inplace=not torch.is_grad_enabled())
 
 
 def added(x: Tensor, to: Tensor) -> Tensor:
@@ -81,14 +56,12 @@ class LeanResidual(nn.Module):
         temb
             Timestep embedding, one for all (1, features) or one for each (batch, features).
         """
-        hidden = norm_silu(self.norm1, x, self.recompute)
         step = self.time_emb_proj(silu(temb))
-        if len(step) == 1:
-            bias = self.conv1.bias + step[0]
-            hidden = conv2d(hidden, self.conv1.weight, bias, padding=1)
-        else:
-            hidden = added(step[:, :, None, None], self.conv1(hidden))
-        hidden = self.conv2(norm_silu(self.norm2, hidden, self.recompute))
+        one = step[0] if len(step) == 1 else None
+        hidden = norm_silu_conv(self.norm1, self.conv1, x, self.recompute, one)
+        if one is None:
+            hidden = added(step[:, :, None, None], hidden)
+        hidden = norm_silu_conv(self.norm2, self.conv2, hidden, self.recompute)
         return added(x if self.conv_shortcut is None else self.conv_shortcut(x), hidden)
 
 

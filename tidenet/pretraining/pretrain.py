@@ -199,7 +199,7 @@ def untrained(config: TideNetConfig, seed: int) -> TideNet:
         torch.manual_seed(seed)
         network = TideNet(config)
     with torch.no_grad():
-        bias = network.fusion.unet.conv_out.bias
+        bias: Any = network.fusion.unet.conv_out.bias
         bias[IMAGES.index("amplitude")] = 1.0
         bias[IMAGES.index("linear")] = -1.0
     return network

@@ -70,7 +70,7 @@ class TrainingState:
         """Return the state before the first step; the network is on its device."""
         rate = config.learning_rate
         optimiser = torch.optim.AdamW(
-            network.parameters(), rate, weight_decay=config.weight_decay, fused=True
+            network.parameters(), rate, weight_decay=config.weight_decay, foreach=True
         )
         n_steps = max(1, config.n_epochs * math.ceil(n_windows / config.batch_size))
         schedule = OneCycleLR(optimiser, rate, total_steps=n_steps, pct_start=0.15)

@@ -31,7 +31,7 @@ def optimised(network: PublishedTideNet, precision: Precision = "float32") -> Pu
         return fast
     for module in (fast.amplitude, fast.fusion):
         for part in module.modules():
-            if isinstance(part, nn.Conv2d | nn.GroupNorm | nn.Linear):
+            if isinstance(part, nn.Conv2d | nn.Linear):
                 part.to(torch.bfloat16)
     for part in fast.amplitude.modules():
         if isinstance(part, TimeNetwork):

@@ -18,6 +18,7 @@ from tidenet.pretraining.pretrain import (
     PretrainingPlan,
     PretrainingProgress,
     pretrain,
+    untrained,
 )
 from tidenet.pretraining.worlds import WorldKind
 
@@ -62,12 +63,26 @@ def test_minutes_become_a_number_of_rounds_that_the_progress_tells() -> None:
 
 
 def test_training_learns_more_than_the_linear_forecast_knows() -> None:
-    plan = replace(PLAN, n_rounds=10, learning_rate=5e-3, ema_decay=0.9, validation_worlds=6)
+    plan = replace(PLAN, n_rounds=6, learning_rate=5e-3, ema_decay=0.9, validation_worlds=4)
     skill = pretrain(plan).skill
     assert np.mean(skill.linear) > 0
     untrained = pretrain(replace(plan, n_rounds=0)).skill
     np.testing.assert_allclose(untrained.linear, 0.0, atol=1e-6)
     np.testing.assert_allclose(untrained.climatology, untrained.linear_alone)
+
+
+def test_it_starts_from_a_network_that_departs_nowhere_and_whose_amplitude_branch_is_heard() -> (
+    None
+):
+    samples = PLAN.lesson(TRAINING, 0).samples
+    network = untrained(PLAN.config, seed=1)
+    departure = network(samples.x, torch.zeros_like(samples.x.linear)).departure
+    torch.testing.assert_close(departure, torch.zeros_like(departure), rtol=0, atol=1e-6)
+    (departure + samples.x.linear - samples.target).square().mean().backward()
+    gradients = {name: p.grad for name, p in network.named_parameters()}
+    decode = gradients["amplitude.decode.2.weight"]
+    assert decode is not None
+    assert float(decode.abs().max()) > 1e-4
 
 
 def test_a_loss_that_is_no_number_stops_it() -> None:

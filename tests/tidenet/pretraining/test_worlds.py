@@ -84,6 +84,27 @@ def test_windows_lie_after_the_months_that_the_linear_forecast_was_fitted_on() -
         assert float(part[..., land].abs().max()) == 0 if land.any() else True
 
 
+def test_no_world_explodes_where_currents_converge() -> None:
+    from tidenet.pretraining.worlds import _moved
+
+    rng = np.random.default_rng(0)
+    origins = np.indices((16, 16)) + rng.normal(0, 1.5, (2, 16, 16))
+    now = first = rng.standard_normal((16, 16))
+    for _ in range(60):
+        now = _moved(now, origins)
+    assert np.square(now).sum() <= np.square(first).sum() * (1 + 1e-9)
+
+
+def test_a_stride_takes_every_so_many_windows() -> None:
+    world = make_world((4,), SHAPE, KIND)
+    every, third = (
+        make_lesson(world, 60, CONFIG, np.random.default_rng(0), stride).samples
+        for stride in (1, 3)
+    )
+    assert third.init_months == every.init_months[::3]
+    torch.testing.assert_close(third.target, every.target[::3])
+
+
 def test_its_linear_forecast_beats_the_calendar_on_months_it_has_not_seen() -> None:
     worlds = [make_world((number,), SHAPE, WorldKind(n_months=144)) for number in range(4)]
     rng = np.random.default_rng(1)

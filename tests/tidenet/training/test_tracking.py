@@ -1,0 +1,53 @@
+import json
+from importlib.util import find_spec
+
+import pytest
+from services.tiny_training import fit, tiny
+
+from tidenet.training.tracking import MissingTrackerError, Prefixed, open_tracker
+
+
+class Notes:
+    """A tracker that remembers."""
+
+    def __init__(self):
+        self.lines = []
+
+    def log(self, values, step):
+        self.lines.append((step, values))
+
+
+def test_a_tracker_is_told_the_losses_of_every_epoch():
+    notes = Notes()
+    _, report = fit(tiny(), tracker=Prefixed(notes, "network0/"))
+    assert [step for step, _ in notes.lines] == [1, 2]
+    for name, told in (("loss", report.losses), ("validation_loss", report.validation_losses)):
+        assert tuple(values[f"network0/{name}"] for _, values in notes.lines) == told
+    assert all(values["network0/learning_rate"] > 0 for _, values in notes.lines)
+
+
+def test_no_tracker_is_none(tmp_path):
+    with open_tracker("none", tmp_path, "run", {}) as tracker:
+        assert tracker is None
+
+
+@pytest.mark.skipif(find_spec("mlflow") is not None, reason="mlflow is installed")
+def test_a_tracker_that_is_not_installed_is_named_with_its_remedy(tmp_path):
+    with (
+        pytest.raises(MissingTrackerError, match=r"tidenet\[mlflow\]"),
+        open_tracker("mlflow", tmp_path, "run", {}),
+    ):
+        pass
+
+
+def test_tensorboard_holds_the_curves_of_a_run(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config = tiny()
+    with open_tracker("tensorboard", tmp_path, "first", config.model_dump()) as tracker:
+        _, report = fit(config, tracker=tracker)
+    events = EventAccumulator(str(tmp_path / "first")).Reload()
+    found = [event.value for event in events.Scalars("validation_loss")]
+    assert found == pytest.approx(report.validation_losses)
+    assert json.dumps(found)
