@@ -15,6 +15,9 @@ from flows.screen import CONSOLE, say
 if TYPE_CHECKING:
     from tidenet.verification.bootstrap import Interval
 
+WIDTH = 96
+"""Least width of a table (characters)."""
+
 DRAWN = 6
 """Most methods in one diagram: more cannot be told apart."""
 
@@ -27,12 +30,13 @@ def print_evaluation(found: Evaluation) -> None:
     title = (
         f"{found.variable} ({found.units or 'no units'}), {len(found.init_months)} init months "
         f"{first} to {last}, first trained until {found.plan.train_until}\n"
-        "MSSS against climatology by lead: 1 perfect, 0 no better; mean; mean gain over damped\n"
-        "persistence, and at how many leads the 90 % block-bootstrap interval of the gain is clear "
-        "of zero"
+        "MSSS against climatology by lead: 1 perfect, 0 no better\n"
+        "gain: over damped persistence, mean of the leads; clear: leads whose 90 % block-bootstrap "
+        "interval of the gain lies above zero"
     )
-    CONSOLE.print(_table(found, title))
-    CONSOLE.print(_probability_table(found))
+    for table in (_table(found, title), _probability_table(found)):
+        # A number is not to be cut off because the screen is narrow, or is none.
+        CONSOLE.print(table, width=max(CONSOLE.width, WIDTH), crop=False, no_wrap=True)
     for name, why in found.failed.items():
         say(f"{name}: no forecasts, {why}")
     if OURS in found.methods:
@@ -42,7 +46,7 @@ def print_evaluation(found: Evaluation) -> None:
 
 
 def _table(found: Evaluation, title: str) -> Table:
-    table = _empty(title, ["method", *map(str, found.leads), "mean", "over damped", "clear"])
+    table = _empty(title, ["method", *map(str, found.leads), "mean", "gain", "clear"])
     for name, skill in found.methods.items():
         difference = skill.over_damped
         beside = name != DAMPED
@@ -58,10 +62,10 @@ def _table(found: Evaluation, title: str) -> Table:
 
 def _probability_table(found: Evaluation) -> Table:
     title = (
-        "CRPSS against climatology dressed with its own spread; spread over error; part of "
-        "observations inside the 90 % interval"
+        "CRPSS against climatology dressed with its own spread; s/e: spread over error; in90: part "
+        "of the observations inside the 90 % interval"
     )
-    columns = ["method", *map(str, found.leads), "spread/error", "in 90 %"]
+    columns = ["method", *map(str, found.leads), "s/e", "in90"]
     table = _empty(title, columns)
     for name, skill in found.methods.items():
         table.add_row(

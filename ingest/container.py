@@ -82,7 +82,7 @@ class RawVariable:
         Parameters
         ----------
         index
-            A position or a whole slice along each dimension; an ellipsis for everything.
+            A position or a slice of step 1 along each dimension; an ellipsis for everything.
         most
             How many values it may be.
 
@@ -98,7 +98,9 @@ class RawVariable:
         wanted = self.size
         if isinstance(index, tuple):
             lengths = zip(index, self.shape, strict=True)
-            wanted = math.prod(n for i, n in lengths if isinstance(i, slice))
+            wanted = math.prod(
+                len(range(*i.indices(n))) for i, n in lengths if isinstance(i, slice)
+            )
         if wanted > most:
             raise FileTooLargeError(
                 f"The variable {self.name} claims to be far larger than it can be.",
@@ -195,7 +197,7 @@ def _variable(process: Process, number: int, described: Mapping[str, Any]) -> Ra
     name = described["name"]
 
     def read(index: Any) -> np.ndarray:
-        positions = None if index is ... else [i if isinstance(i, int) else None for i in index]
+        positions = None if index is ... else [_position(i) for i in index]
         try:
             return process.values(number, positions)
         except IsolatedError as error:
@@ -214,6 +216,13 @@ def _variable(process: Process, number: int, described: Mapping[str, Any]) -> Ra
         attributes=_Attributes(name, described["attributes"]),
         _read=read,
     )
+
+
+def _position(index: int | slice) -> int | list[int | None] | None:
+    """Return a part of an index as JSON has it: a position, first and end, or None for all."""
+    if isinstance(index, int):
+        return index
+    return None if index == slice(None) else [index.start, index.stop]
 
 
 class _Attributes(Mapping[str, Any]):

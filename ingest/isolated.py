@@ -83,7 +83,7 @@ class Process:
         question = {"do": "open", "path": str(path.absolute()), "kind": kind, "cpu": cpu_seconds}
         return self._ask(question)[0]
 
-    def values(self, number: int, index: list[int | None] | None) -> np.ndarray:
+    def values(self, number: int, index: list[int | list[int | None] | None] | None) -> np.ndarray:
         """Return values of the variable at a position in what the file holds.
 
         Parameters
@@ -91,7 +91,7 @@ class Process:
         number
             The position.
         index
-            A position or None (all) along each dimension; None for everything.
+            A position, first and end, or None (all) along each dimension; None for everything.
 
         Raises
         ------

@@ -51,10 +51,10 @@ class _OpenFile:
         ]
         return {"variables": described, "attributes": _plain(attributes)}
 
-    def values(self, number: int, index: list[int | None] | None) -> np.ndarray:
+    def values(self, number: int, index: list[int | list[int | None] | None] | None) -> np.ndarray:
         where: Any = ...
         if index is not None:
-            where = tuple(slice(None) if i is None else i for i in index)
+            where = tuple(i if isinstance(i, int) else slice(*(i or [None])) for i in index)
         values = np.asarray(self.variables[number].values(where), order="C")
         if values.dtype.kind not in "fiub":
             raise TypeError(f"values of the type {values.dtype}")

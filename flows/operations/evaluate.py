@@ -10,6 +10,7 @@ import numpy as np
 from flows.operations.workspace import Progress, Workspace, no_progress
 from storage.errors import TidenetError
 from storage.months import Month
+from storage.months import month as parse_month
 
 if TYPE_CHECKING:
     from tidenet.configuration import TideNetConfig
@@ -69,8 +70,9 @@ class MethodSkill:
         Mean squared error skill against the climatology of each training period, with interval.
     mean_msss
         Its mean over the leads, with interval.
-    over_damped
-        `msss` minus that of damped persistence on the same months, paired, with interval.
+    over_damped, mean_over_damped
+        `msss` minus that of damped persistence on the same months, paired, with interval; by lead,
+        and its mean over the leads.
     crpss
         CRPS skill against that climatology dressed with its own spread, with interval.
     scores
@@ -83,6 +85,7 @@ class MethodSkill:
     msss: "Interval"
     mean_msss: "Interval"
     over_damped: "PairedDifference"
+    mean_over_damped: "PairedDifference"
     crpss: "Interval"
     scores: Mapping[str, np.ndarray]
     seasons: Mapping[str, Mapping[str, "Interval"]]
@@ -235,6 +238,7 @@ def method_skill(hindcasts: "RollingHindcasts", name: str, leads: tuple[int, ...
         interval(ours, msss, rng=rng(), window=window),
         interval(ours, mean_over_leads(msss), rng=rng(), window=window),
         paired_difference(ours, theirs, msss, rng=rng(), window=window),
+        paired_difference(ours, theirs, mean_over_leads(msss), rng=rng(), window=window),
         interval(ours, crpss, rng=rng(), window=window),
         other,
         seasons,
@@ -280,6 +284,10 @@ def _skill_json(skill: MethodSkill) -> dict[str, Any]:
         "msss_minus_damped": _numbers(skill.over_damped.estimate),
         "msss_minus_damped_low": _numbers(skill.over_damped.low),
         "msss_minus_damped_high": _numbers(skill.over_damped.high),
+        "msss_mean_minus_damped": _numbers(skill.mean_over_damped.estimate),
+        "interval": [_numbers(skill.mean_over_damped.low), _numbers(skill.mean_over_damped.high)],
+        "msss_vs_damped": _numbers(skill.scores["msss_damped_persistence"]),
+        "rmse": _numbers(skill.scores["rmse"]),
         "crpss": _numbers(skill.crpss.estimate),
         "crpss_low": _numbers(skill.crpss.low),
         "crpss_high": _numbers(skill.crpss.high),
@@ -398,18 +406,40 @@ class _TideNetFit:
 
 
 def _saved(workspace: Workspace, source: str, record: "FluxRecord", n_leads: int) -> "Forecaster":
-    """Return a saved model as a forecaster of the record."""
-    import json
-    import tempfile
+    """Return a saved model as a forecaster of the record.
 
-    from safetensors.numpy import load_file
+    Raises
+    ------
+    NoWeightsError
+        If there is no such model, or it has learned from later months than the record's.
+    """
+    import torch
 
-    from flows.operations.model_files import fetch_model
-    from flows.operations.models import load_model
-    from storage.registry import UnknownModelError, model
+    from tidenet.belonging import NETWORK_PREFIX
     from tidenet.loading import load_forecaster
     from tidenet.references.networks import published_forecaster
-    from tidenet.upstream import from_state_dict, infer_config, read_checkpoint
+    from tidenet.upstream import UpstreamConfig, from_state_dict, infer_config
+
+    tensors, metadata = _saved_content(workspace, source)
+    _require_unseen(source, metadata, record.last_month)
+    if metadata is not None and metadata.get("method") != "upstream":
+        return load_forecaster(tensors, metadata, record.grid, record.ocean)
+    prefix = f"{NETWORK_PREFIX}."
+    state = {n.removeprefix(prefix): torch.as_tensor(value) for n, value in tensors.items()}
+    config = UpstreamConfig.from_mapping(metadata["config"]) if metadata else infer_config(state)
+    return published_forecaster(from_state_dict(state, config), record, n_leads)
+
+
+def _saved_content(
+    workspace: Workspace, source: str
+) -> "tuple[Mapping[str, Any], Mapping[str, Any] | None]":
+    """Return tensors and metadata of a saved model; of a bare checkpoint its tensors alone."""
+    import tempfile
+
+    from flows.operations.model_files import fetch_model
+    from storage.registry import UnknownModelError, model
+    from storage.weights import load_model, parse_model
+    from tidenet.upstream import read_checkpoint
 
     if not Path(source).exists() and "://" not in source:
         try:
@@ -421,12 +451,22 @@ def _saved(workspace: Workspace, source: str, record: "FluxRecord", n_leads: int
                 expected=error.expected,
                 remedy="Name a file, folder or URL, or a version (tidenet models list).",
             ) from error
-        return load_model(workspace, version, record.grid, record.ocean)
-    with tempfile.TemporaryDirectory() as folder:
+        return load_model(version.weights_url, version.weights_sha256, workspace.patience)
+    with tempfile.TemporaryDirectory(prefix="tidenet-weights-") as folder:
         files = fetch_model(workspace, source, Path(folder))
-        if files.metadata is not None:
-            metadata = json.loads(files.metadata.read_text())
-            return load_forecaster(load_file(files.weights), metadata, record.grid, record.ocean)
-        state = read_checkpoint(files.weights)
-    network = from_state_dict(state, infer_config(state))
-    return published_forecaster(network, record, n_leads)
+        if files.metadata is None:
+            return read_checkpoint(files.weights), None
+        return parse_model(files.weights.read_bytes(), files.metadata.read_bytes(), files.origin)
+
+
+def _require_unseen(source: str, metadata: "Mapping[str, Any] | None", until: Month) -> None:
+    """Refuse a model that says that it has learned from later months than a given one."""
+    training = (metadata or {}).get("training")
+    last = training.get("trained_until") if isinstance(training, Mapping) else None
+    if last and parse_month(str(last)) > until:
+        raise NoWeightsError(
+            f"{source} has learned from months that it would be judged on.",
+            found=f"trained until {last}",
+            expected=f"{until} or earlier",
+            remedy=f"Evaluate it on later months: --train-until {last}.",
+        )

@@ -23,7 +23,7 @@ MOST_VALUES = 250_000_000
 """Cells times months that are worked on at most: 1 GB, and as much again for what is made of it."""
 
 HELD_VALUES = 60_000_000
-"""Values up to which a variable is read at once; a larger one is read month by month, twice."""
+"""Values up to which a variable is read at once; a larger one is read in parts, three times."""
 
 TRAINING_SHARE = 0.75
 """Part of the months that is the training period where nobody says its end."""
@@ -217,8 +217,26 @@ class _Maps:
         fills
             Values that mean missing besides the declared ones.
         """
+        part, first = self.held, 0
         for step in steps:
-            yield cells.without(self._month(int(self.order[step])), fills)
+            position = int(self.order[step])
+            if part is None or not first <= position < first + part.shape[self.axes.time]:
+                part, first = self._part_with(position)
+            yield cells.without(self._month(part, position - first), fills)
+
+    def _part_with(self, position: int) -> tuple[np.ndarray, int]:
+        """Return steps in a row as they lie in the file, and the position of the first.
+
+        Files often keep many months of few cells together: reading month after month would unpack
+        all of them for each.
+        """
+        n_steps = self.variable.shape[self.axes.time]
+        at_once = max(HELD_VALUES * n_steps // self.variable.size, 1)
+        first = position // at_once * at_once
+        index = [slice(None)] * len(self.variable.shape)
+        index[self.axes.time] = slice(first, min(first + at_once, n_steps))
+        most = max(HELD_VALUES, LARGEST_CELLS)
+        return self.variable.values(tuple(index), most=most), first
 
     def undeclared_fills(self, n_training: int) -> tuple[float, ...]:
         """Return values that mean missing without being declared.
@@ -234,18 +252,8 @@ class _Maps:
             search.add(values, usual=bool(step < n_training))
         return search.found()
 
-    def _month(self, position: int) -> np.ndarray:
-        index = tuple(
-            slice(position, position + 1)
-            if n == self.axes.time and self.held is not None
-            else position
-            if n == self.axes.time
-            else slice(None)
-            for n in range(len(self.variable.shape))
-        )
-        raw = self.variable.values(index) if self.held is None else self.held[index]
-        if self.held is None:
-            raw = np.expand_dims(raw, self.axes.time)
+    def _month(self, part: np.ndarray, position: int) -> np.ndarray:
+        raw = part.take([position], axis=self.axes.time)
         # Half precision cannot hold the numbers that decoding compares with.
         values = decoded(self.variable, raw.astype("f4") if raw.dtype == "f2" else raw)
         with np.errstate(over="ignore"):

@@ -1,7 +1,7 @@
 """Backbones: networks pre-trained on simulated worlds, kept as safetensors with their history.
 
 A backbone is two files of one name: ``NAME.safetensors``, the weights, and ``NAME.json``, how they
-were made: configuration, seed, command, worlds, skill on worlds not trained on, and the checksum of
+were made: shape, seed, command, worlds, skill on worlds not trained on, and the checksum of
 the weights. The package brings its own.
 """
 
@@ -79,7 +79,7 @@ class Backbone:
 
     @property
     def config(self) -> TideNetConfig:
-        """The configuration that it was trained with."""
+        """A configuration that it fits; what is no matter of shape has its default."""
         return TideNetConfig.model_validate(self.metadata["config"])
 
     def differences(self, config: TideNetConfig) -> list[str]:
@@ -186,7 +186,7 @@ def save_backbone(
     state
         Of the network.
     config
-        Its configuration, without drivers.
+        Its configuration, without drivers; the fields in `SHAPE` are kept.
     history
         How it was made, JSON-able.
     """
@@ -196,7 +196,7 @@ def save_backbone(
     content = save({name: t.detach().float().cpu().contiguous() for name, t in state.items()})
     metadata = {
         **history,
-        "config": config.model_dump(mode="json"),
+        "config": config.model_dump(mode="json", include=set(SHAPE)),
         "n_parameters": sum(tensor.numel() for tensor in state.values()),
         "sha256": hashlib.sha256(content).hexdigest(),
     }

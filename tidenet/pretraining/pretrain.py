@@ -89,7 +89,8 @@ class PretrainingPlan:
 
     def describe(self) -> dict[str, Any]:
         """Return the plan as a JSON-able record."""
-        return asdict(self) | {"config": self.config.model_dump(mode="json")}
+        losses = {"amplitude_loss", "phase_loss", "refiner_loss"}
+        return asdict(self) | {"config": self.config.model_dump(mode="json", include=losses)}
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class Inception(nn.Module):
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
-        middle = n_out // 2
+        middle = GROUPS * max(n_out // (2 * GROUPS), 1)
         self.narrow = nn.Conv2d(n_in, middle, 1)
         self.branches = nn.ModuleList(
             nn.Sequential(

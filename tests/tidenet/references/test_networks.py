@@ -20,7 +20,7 @@ from tidenet.references.networks import (
 from tidenet.references.simvp import SimVP
 from tidenet.upstream import PublishedTideNet, UpstreamConfig
 
-UNTIL = month("2012-12")
+UNTIL = month("2009-12")
 N_LEADS = 3
 
 
@@ -145,7 +145,7 @@ def test_what_cannot_be_fitted_is_refused(record):
     with pytest.raises(UnknownMethodError, match="upstream-recipe, simvp"):
         fitted("transformer", record)
     with pytest.raises(NotEnoughMonthsError, match="at least"):
-        fit_network_reference("simvp", record.until(month("2007-12")), N_LEADS)
+        fit_network_reference("simvp", record.until(month("2007-06")), N_LEADS)
 
 
 def test_a_record_of_another_grid_is_refused(simvp, record):

@@ -34,11 +34,3 @@ def test_each_network_goes_on_from_a_checkpoint_of_its_own(record, config, tmp_p
     assert len(heard) == 3  # only the second network is trained anew
     for name, values in one.forecaster.tensors().items():
         np.testing.assert_array_equal(values, again.forecaster.tensors()[name], err_msg=name)
-
-
-def test_networks_start_from_the_weights_that_are_given(record, config):
-    given = train_and_hold_out(record, config, seed=5).forecaster.networks[0].state_dict()
-    still = config.model_copy(update={"n_epochs": 0})
-    for network in train_and_hold_out(record, still, seed=9, initial=given).forecaster.networks:
-        for name, values in network.state_dict().items():
-            np.testing.assert_array_equal(values, given[name], err_msg=name)
