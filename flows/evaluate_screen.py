@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rich import box
+from rich.console import Console
 from rich.table import Column, Table
 
 from flows.operations.evaluate import DAMPED, OURS, Evaluation, as_json, probability_of
@@ -34,9 +35,10 @@ def print_evaluation(found: Evaluation) -> None:
         "gain: over damped persistence, mean of the leads; clear: leads whose 90 % block-bootstrap "
         "interval of the gain lies above zero"
     )
+    # A number is not to be cut off because the screen is narrow, or is none.
+    console = Console(width=max(CONSOLE.width, WIDTH))
     for table in (_table(found, title), _probability_table(found)):
-        # A number is not to be cut off because the screen is narrow, or is none.
-        CONSOLE.print(table, width=max(CONSOLE.width, WIDTH), crop=False, no_wrap=True)
+        console.print(table)
     for name, why in found.failed.items():
         say(f"{name}: no forecasts, {why}")
     if OURS in found.methods:

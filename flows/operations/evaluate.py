@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flows.operations.saved_model import saved_forecaster
 from flows.operations.workspace import Progress, Workspace, no_progress
 from storage.errors import TidenetError
 from storage.months import Month
-from storage.months import month as parse_month
 
 if TYPE_CHECKING:
     from tidenet.configuration import TideNetConfig
@@ -25,10 +25,6 @@ OURS, DAMPED = "tidenet", "damped-persistence"
 
 class UnknownEvaluationMethodError(TidenetError):
     """A method was to be evaluated that does not exist."""
-
-
-class NoWeightsError(TidenetError):
-    """Weights that were to be evaluated cannot be used here."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +153,7 @@ def evaluate(
         Training options of TIDE-Net; its leads are those of all methods.
     weights
         A saved model to evaluate besides: a registered version, a file, folder or URL, ours or a
-        checkpoint of the research code. It is not fitted anew: months that it has learned from
-        flatter it.
+        checkpoint of the research code. It is not fitted anew.
     source, variable, units, notes
         What the record holds, for the report.
     progress
@@ -170,12 +165,14 @@ def evaluate(
         If no month can be forecast from and verified.
     UnknownEvaluationMethodError
         If a method does not exist.
+    NoWeightsError
+        If there is no such saved model, or it has learned from months after ``train_until``.
     """
     from tidenet.verification.rolling import rolling_hindcasts
 
     fits = _fits(plan, config)
     if weights:
-        saved = _saved(workspace, weights, record.until(plan.train_until), config.n_leads)
+        saved = saved_forecaster(workspace, weights, record.until(plan.train_until), config.n_leads)
         fits[Path(weights).name or weights] = lambda _: saved
     hindcasts = rolling_hindcasts(
         record,
@@ -403,70 +400,3 @@ class _TideNetFit:
             self.trained_until = now
             return self.trained
         return refit(self.trained, origin.record)
-
-
-def _saved(workspace: Workspace, source: str, record: "FluxRecord", n_leads: int) -> "Forecaster":
-    """Return a saved model as a forecaster of the record.
-
-    Raises
-    ------
-    NoWeightsError
-        If there is no such model, or it has learned from later months than the record's.
-    """
-    import torch
-
-    from tidenet.belonging import NETWORK_PREFIX
-    from tidenet.loading import load_forecaster
-    from tidenet.references.networks import published_forecaster
-    from tidenet.upstream import UpstreamConfig, from_state_dict, infer_config
-
-    tensors, metadata = _saved_content(workspace, source)
-    _require_unseen(source, metadata, record.last_month)
-    if metadata is not None and metadata.get("method") != "upstream":
-        return load_forecaster(tensors, metadata, record.grid, record.ocean)
-    prefix = f"{NETWORK_PREFIX}."
-    state = {n.removeprefix(prefix): torch.as_tensor(value) for n, value in tensors.items()}
-    config = UpstreamConfig.from_mapping(metadata["config"]) if metadata else infer_config(state)
-    return published_forecaster(from_state_dict(state, config), record, n_leads)
-
-
-def _saved_content(
-    workspace: Workspace, source: str
-) -> "tuple[Mapping[str, Any], Mapping[str, Any] | None]":
-    """Return tensors and metadata of a saved model; of a bare checkpoint its tensors alone."""
-    import tempfile
-
-    from flows.operations.model_files import fetch_model
-    from storage.registry import UnknownModelError, model
-    from storage.weights import load_model, parse_model
-    from tidenet.upstream import read_checkpoint
-
-    if not Path(source).exists() and "://" not in source:
-        try:
-            version = model(workspace.engine, source)
-        except UnknownModelError as error:
-            raise NoWeightsError(
-                f"{source} is neither a file, a URL nor a registered version.",
-                found=error.found,
-                expected=error.expected,
-                remedy="Name a file, folder or URL, or a version (tidenet models list).",
-            ) from error
-        return load_model(version.weights_url, version.weights_sha256, workspace.patience)
-    with tempfile.TemporaryDirectory(prefix="tidenet-weights-") as folder:
-        files = fetch_model(workspace, source, Path(folder))
-        if files.metadata is None:
-            return read_checkpoint(files.weights), None
-        return parse_model(files.weights.read_bytes(), files.metadata.read_bytes(), files.origin)
-
-
-def _require_unseen(source: str, metadata: "Mapping[str, Any] | None", until: Month) -> None:
-    """Refuse a model that says that it has learned from later months than a given one."""
-    training = (metadata or {}).get("training")
-    last = training.get("trained_until") if isinstance(training, Mapping) else None
-    if last and parse_month(str(last)) > until:
-        raise NoWeightsError(
-            f"{source} has learned from months that it would be judged on.",
-            found=f"trained until {last}",
-            expected=f"{until} or earlier",
-            remedy=f"Evaluate it on later months: --train-until {last}.",
-        )

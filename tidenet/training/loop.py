@@ -166,8 +166,7 @@ class _Run:
         # after each has worked off its windows, so that one that runs out of memory can say so
         # before the others wait for it.
         accelerator = Accelerator(mixed_precision="no")
-        # Channels last: twice as fast for convolutions of few channels, on a CPU too.
-        network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(accelerator.device)
         state = TrainingState.start(config, network, len(fitting))
         return cls(
             config,
@@ -194,8 +193,7 @@ class _Run:
         """Return the network with the best weights."""
         network = self.state.network
         network.load_state_dict(self.state.best)
-        network.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        return network.eval()
+        return network.cpu().eval()
 
     def report(self) -> TrainingReport:
         """Say how it went."""
