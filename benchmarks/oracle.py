@@ -23,8 +23,10 @@ from storage.flux_month import SourceFile
 from storage.grid import grid_named
 from storage.months import Month, month, month_range
 from tidenet.climatology import fit_climatology
+from tidenet.configuration import TideNetConfig
 from tidenet.record import FluxRecord
 from tidenet.references import fit_reference
+from tidenet.training import train
 
 N_LEADS = 6
 TRAIN_UNTIL = month("2014-12")
@@ -80,7 +82,14 @@ class Skill:
 
 
 def reference_forecasts(name: str, record: FluxRecord) -> dict[Month, np.ndarray]:
-    """Return the best estimates of a reference fitted until `TRAIN_UNTIL`, by init month."""
+    """Return the best estimates of a method fitted until `TRAIN_UNTIL`, by init month."""
+    if name == "tidenet":
+        trained = train(record.until(TRAIN_UNTIL), TideNetConfig(), seed=0)
+        rng = np.random.default_rng(0)
+        return {
+            init_month: trained.forecast(record, init_month, n_members=2, rng=rng).mean
+            for init_month in INIT_MONTHS
+        }
     forecaster = fit_reference(name, record.until(TRAIN_UNTIL), N_LEADS)
     made = {}
     for init_month in INIT_MONTHS:
@@ -108,8 +117,8 @@ def row(name: str, skill: np.ndarray) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--seed", type=int, default=2003, help="of the sea; the demonstration's")
-    methods = ["persistence", "damped-persistence", "linear-blend"]
-    parser.add_argument("--methods", nargs="*", default=methods, help="references to compare")
+    methods = ["persistence", "damped-persistence", "linear-blend", "tidenet"]
+    parser.add_argument("--methods", nargs="*", default=methods, help="methods to compare")
     options = parser.parse_args(arguments)
     began = now()
     sea = SyntheticSea(grid_named("carbon-ecs-10"), options.seed)

@@ -191,9 +191,7 @@ class _Run:
 
     def result(self) -> TideNet:
         """Return the network with the best weights."""
-        network = self.state.network
-        network.load_state_dict(self.state.best)
-        return network.cpu().eval()
+        return self.state.best_network()
 
     def report(self) -> TrainingReport:
         """Say how it went."""
@@ -214,7 +212,7 @@ class _Run:
     def epoch(self) -> TrainingProgress:
         """Train on every window once, or on those of an interrupted epoch that are left."""
         at, config = self.state.at, self.config
-        self.state.network.train()
+        self.state.weights.network.train()
         batches = epoch_order(len(self.fitting), config.batch_size, self.seed, at.epoch)
         for number, index in enumerate(batches[at.batch :], at.batch + 1):
             batch = draw_batch(self.fitting, index, self.seed, at.epoch, number)
@@ -239,7 +237,7 @@ class _Run:
         some = self.validation[own]
         sums = torch.zeros(2)
         if len(some):
-            departed = torch.from_numpy(departures(self.state.averaged_network, some))
+            departed = torch.from_numpy(departures(self.state.averaged.network, some))
             error = some.target - some.x.linear - departed
             sums = torch.stack([(some.weight * error.square()).sum(), some.weight.sum()])
         square, weight = self._summed(sums).tolist()
@@ -249,22 +247,23 @@ class _Run:
         """Make a step; return the loss of the batch."""
         state = self.state
         loss = self._gradients(batch)
-        norm = float(torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0))
+        norm = float(torch.nn.utils.clip_grad_norm_(state.weights.values, 1.0))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             months = ", ".join(sorted(str(self.fitting.init_months[i]) for i in index.tolist()))
             raise self._diverged(
                 f"loss {loss}, gradient {norm} in epoch {state.at.epoch}, batch {number}, "
-                f"step {state.schedule.last_epoch + 1}; init months {months}"
+                f"step {state.n_steps + 1}; init months {months}"
             )
         state.step()
         return loss
 
     def _gradients(self, batch: Batch) -> float:
         """Set the gradients of a batch, in smaller parts if memory is short; return its loss."""
-        network, accelerator = self.state.network, self.accelerator
+        weights, accelerator = self.state.weights, self.accelerator
+        network = weights.network
         shares = batch.shares(network.n_modes)
         while True:
-            self.state.optimiser.zero_grad()
+            weights.gradient.zero_()
             loss, short = 0.0, False
             try:
                 for rows in own_rows(
@@ -282,20 +281,9 @@ class _Run:
                 short = True
             total, n_short = self._summed(torch.tensor([loss, float(short)])).tolist()
             if not n_short:
-                self._add_up_gradients()
+                weights.gradient.copy_(self._summed(weights.gradient))
                 return float(total)
             self._halve()
-
-    def _add_up_gradients(self) -> None:
-        """Give every process the sum of all processes' gradients."""
-        if self.accelerator.num_processes == 1:
-            return
-        parameters = list(self.state.network.parameters())
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        total = self._summed(torch.cat([gradient.flatten() for gradient in gradients]))
-        parts = torch.split(total, [parameter.numel() for parameter in parameters])
-        for parameter, part in zip(parameters, parts, strict=True):
-            parameter.grad = part.view_as(parameter)
 
     def _halve(self) -> None:
         """Work off the windows of a step in twice as many parts."""
@@ -309,7 +297,6 @@ class _Run:
                 "with more memory.",
             )
         at.parts, at.halvings = min(2 * at.parts, self._share), at.halvings + 1
-        self.state.optimiser.zero_grad()
         if self.accelerator.device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -1,14 +1,14 @@
 """All that changes while a network is trained, and how it goes into a checkpoint and back."""
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tidenet.configuration import TideNetConfig
 from tidenet.model.network import TideNet
@@ -54,66 +54,99 @@ class Position:
         self.epoch, self.batch, self.current = self.epoch + 1, 0, []
 
 
+class FlatWeights:
+    """A network whose parameters, and their gradients, are views of one vector each.
+
+    There are a thousand small parameters: clipping, stepping and averaging them one by one takes a
+    tenth of the time of training.
+
+    Parameters
+    ----------
+    network
+        The network, on its device; it stays the same, but for where its parameters lie.
+    """
+
+    def __init__(self, network: TideNet) -> None:
+        self.network = network
+        parameters = list(network.parameters())
+        self.values = nn.Parameter(torch.cat([p.detach().flatten() for p in parameters]))
+        self.gradient = torch.zeros_like(self.values)
+        self.values.grad = self.gradient
+        values, gradients = self.named(self.values.detach()), self.named(self.gradient)
+        for name, parameter in network.named_parameters():
+            parameter.data, parameter.grad = values[name], gradients[name]
+
+    def named(self, vector: Tensor) -> dict[str, Tensor]:
+        """Return a vector's parts by parameter name, as views."""
+        parameters = list(self.network.named_parameters())
+        parts = torch.split(vector, [parameter.numel() for _, parameter in parameters])
+        return {
+            name: part.view_as(parameter)
+            for (name, parameter), part in zip(parameters, parts, strict=True)
+        }
+
+    def set(self, vector: Tensor) -> None:
+        """Set all parameters."""
+        with torch.no_grad():
+            self.values.copy_(vector)
+
+
 @dataclass
 class TrainingState:
-    """Network, running average of its weights, optimiser, learning rate, best weights, position."""
+    """Weights, their running average, optimiser, learning rate, best weights, position."""
 
-    network: TideNet
-    averaged: AveragedModel
+    weights: FlatWeights
+    averaged: FlatWeights
+    ema_decay: float
     optimiser: torch.optim.Optimizer
     schedule: OneCycleLR
-    best: dict[str, Tensor]
+    best: Tensor
     at: Position
 
     @classmethod
     def start(cls, config: TideNetConfig, network: TideNet, n_windows: int) -> Self:
         """Return the state before the first step; the network is on its device."""
+        weights, averaged = FlatWeights(network), FlatWeights(copy.deepcopy(network))
         rate = config.learning_rate
-        optimiser = torch.optim.AdamW(
-            network.parameters(), rate, weight_decay=config.weight_decay, foreach=True
-        )
+        optimiser = torch.optim.AdamW([weights.values], rate, weight_decay=config.weight_decay)
         n_steps = max(1, config.n_epochs * math.ceil(n_windows / config.batch_size))
         schedule = OneCycleLR(optimiser, rate, total_steps=n_steps, pct_start=0.15)
-        averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
-        best = _copy(network.state_dict())
+        best = weights.values.detach().clone()
         at = Position(config.accumulate_batches)
-        return cls(network, averaged, optimiser, schedule, best, at)
+        return cls(weights, averaged, config.ema_decay, optimiser, schedule, best, at)
 
     @property
-    def averaged_network(self) -> TideNet:
-        """The network with the running average of the weights."""
-        network: Any = self.averaged.module
-        return network
+    def n_steps(self) -> int:
+        """Steps that were made."""
+        return int(self.schedule.last_epoch)
 
     def step(self) -> None:
         """Change the weights by the gradients that are there."""
+        decay = self.ema_decay if self.n_steps else 0.0
         self.optimiser.step()
         self.schedule.step()
-        self.averaged.update_parameters(self.network)
+        self.averaged.set(torch.lerp(self.weights.values, self.averaged.values, decay))
 
     def keep_best(self, epoch: int, loss: float) -> None:
         """Keep the averaged weights of now."""
-        self.best = _copy(self.averaged_network.state_dict())
+        self.best = self.averaged.values.detach().clone()
         self.at.best_epoch, self.at.best_loss = epoch, loss
 
+    def best_network(self) -> TideNet:
+        """Return the network with the best weights, on the CPU, to forecast with."""
+        network = self.weights.network
+        for name, values in self.weights.named(self.best).items():
+            parameter = network.get_parameter(name)
+            parameter.data, parameter.grad = values.clone(), None
+        return network.cpu().eval()
+
     def tensors(self) -> dict[str, Tensor]:
-        """Return all tensors by name, on the CPU."""
-        moments = self.optimiser.state_dict()["state"]
-        parts: dict[str, Mapping[str, Tensor]] = {
-            "network": self.network.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "best": self.best,
-            "optimiser": {
-                f"{number}.{kind}": value
-                for number, state in moments.items()
-                for kind, value in state.items()
-            },
-        }
-        return {
-            f"{part}.{name}": tensor.detach().cpu()
-            for part, named in parts.items()
-            for name, tensor in named.items()
-        }
+        """Return all tensors by name, on the CPU; the best weights by parameter."""
+        vectors = {"weights": self.weights.values, "averaged": self.averaged.values}
+        moments = self.optimiser.state_dict()["state"].get(0, {})
+        named = vectors | {f"optimiser.{kind}": values for kind, values in moments.items()}
+        named |= {f"best.{name}": part for name, part in self.weights.named(self.best).items()}
+        return {name: tensor.detach().cpu() for name, tensor in named.items()}
 
     def facts(self) -> dict[str, Any]:
         """Return all the rest, JSON-able."""
@@ -125,23 +158,15 @@ class TrainingState:
 
     def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Take up what `tensors` and `facts` gave."""
-        parts: dict[str, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            part, _, rest = name.partition(".")
-            parts.setdefault(part, {})[rest] = tensor
-        self.network.load_state_dict(parts["network"])
-        self.averaged.load_state_dict(parts["averaged"])
-        self.best = parts["best"]
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in parts.get("optimiser", {}).items():
-            number, _, kind = name.partition(".")
-            moments.setdefault(int(number), {})[kind] = tensor
-        self.optimiser.load_state_dict({"state": moments, "param_groups": facts["groups"]})
+        self.weights.set(tensors["weights"])
+        self.averaged.set(tensors["averaged"])
+        best = [tensors[f"best.{name}"].flatten() for name in self.weights.named(self.best)]
+        self.best = torch.cat(best).to(self.best)
+        prefix = "optimiser."
+        moments = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        state = {0: moments} if moments else {}
+        self.optimiser.load_state_dict({"state": state, "param_groups": facts["groups"]})
         for group in self.optimiser.param_groups:
             group["betas"] = tuple(group["betas"])  # JSON made lists of them
         self.schedule.load_state_dict(dict(facts["schedule"]))
         self.at = Position(**facts["at"])
-
-
-def _copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in state.items()}
