@@ -154,10 +154,10 @@ def test_missing_weights_are_named_and_leave_no_run(own_weights: World) -> None:
 
 
 def test_corrupt_weights_are_named_and_leave_no_run(own_weights: World) -> None:
-    [weights] = (own_weights.home / "models").rglob("*.safetensors")
-    content = bytearray(weights.read_bytes())
-    content[-9] ^= 1
-    weights.write_bytes(content)
+    for weights in (own_weights.home / "models").rglob("*.safetensors"):
+        content = bytearray(weights.read_bytes())
+        content[-9] ^= 1
+        weights.write_bytes(content)
     with pytest.raises(CorruptWeightsError, match="What to do"):
         forecast(own_weights.workspace)
     assert own_weights.count("forecast_runs") == 0

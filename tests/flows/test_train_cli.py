@@ -197,7 +197,7 @@ def test_accelerate_reads_the_shipped_files(file: Path) -> None:
 def test_of_two_processes_one_judges_and_saves(filled: World) -> None:
     # The launcher of accelerate starts several processes with torch.distributed.run too, but on
     # GPUs only.
-    launcher = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command = ["-m", "flows.cli", "--home", str(filled.home), "train", "--until", "2013-12"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TIDENET_")}
     ended = subprocess.run(
