@@ -75,6 +75,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_pickle(path: Path) -> Any:
     import torch
+    from safetensors import SafetensorError
 
     try:
         # The restricted unpickler calls nothing but what rebuilds tensors and containers.
@@ -83,6 +84,8 @@ def _read_pickle(path: Path) -> Any:
         named = _GLOBAL.search(str(error))
         if named or _is_pickle(path):
             raise _code(path, named[1] if named else "an object of unknown kind") from error
+        raise _damaged(path, error) from error
+    except SafetensorError as error:  # torch believes the ending of a name
         raise _damaged(path, error) from error
     except (RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
         if "TorchScript" in str(error):

@@ -76,13 +76,14 @@ def test_a_whole_pickled_model_is_refused(tmp_path):
         read_checkpoint(tmp_path / "model.pt")
 
 
+@pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors"])
 @pytest.mark.parametrize(
     "content", [b"", b"not a checkpoint at all", b"\x10" + bytes(7) + b"{oops"]
 )
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
-    (tmp_path / "weights.pt").write_bytes(content)
-    with pytest.raises(UnreadableCheckpointError, match=r"weights\.pt"):
-        read_checkpoint(tmp_path / "weights.pt")
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content, name):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UnreadableCheckpointError, match=name):
+        read_checkpoint(tmp_path / name)
 
 
 def test_a_cut_off_checkpoint_is_refused(tmp_path, state):
