@@ -1,1 +1,6 @@
-"""Measurements. `python -m benchmarks` runs them all and prints Markdown for docs/benchmarks.md."""
+"""Measurements; each prints Markdown for `docs/benchmarks.md` or `docs/skill.md`.
+
+Speed and memory: ``python -m benchmarks`` runs `commit_month`, `complete`, `train_and_forecast`,
+`full_resolution` and `loop`; ``make bench-gpu`` runs `train_and_forecast` and `upstream_speed`.
+Skill, each for itself: `oracle`, `ablation`, `network_ablation`, `backbone`.
+"""

@@ -1,12 +1,11 @@
 """How much of the synthetic sea can be foreseen at all, and how much of it the references do.
 
-Usage: ``python -m benchmarks.oracle [--seed 2003] [--methods damped-persistence ...]``. Prints
+Usage: ``python -m benchmarks.oracle [--seed 2003] [--methods NAME ...] [--rolling]``. Prints
 Markdown: the mean square error skill against the climatology of the training period, by lead, on
 the demonstration's sea (0.1 degree, trained until 2014-12), of the oracle
 (`ingest.synthetic.oracle`), of the true season and trend without any knowledge of the state, and of
-references fitted on the same months. Once with the true fields
-as record and as verification, once as they are observed: completed under clouds, with retrieval
-noise, verified on the observed cells.
+methods fitted on the same months. Once with the true fields as record and as verification, once as
+they are observed: completed under clouds, with retrieval noise, verified on the observed cells.
 """
 
 import argparse
@@ -24,9 +23,10 @@ from storage.grid import grid_named
 from storage.months import Month, month, month_range
 from tidenet.climatology import fit_climatology
 from tidenet.configuration import TideNetConfig
+from tidenet.forecasting import TideNetForecaster
 from tidenet.record import FluxRecord
-from tidenet.references import fit_reference
-from tidenet.training import train
+from tidenet.references import Reference, fit_reference
+from tidenet.training import refit, train
 
 N_LEADS = 6
 TRAIN_UNTIL = month("2014-12")
@@ -81,21 +81,43 @@ class Skill:
         return skill
 
 
-def reference_forecasts(name: str, record: FluxRecord) -> dict[Month, np.ndarray]:
-    """Return the best estimates of a method fitted until `TRAIN_UNTIL`, by init month."""
-    if name == "tidenet":
-        trained = train(record.until(TRAIN_UNTIL), TideNetConfig(), seed=0)
-        rng = np.random.default_rng(0)
-        return {
-            init_month: trained.forecast(record, init_month, n_members=2, rng=rng).mean
-            for init_month in INIT_MONTHS
-        }
-    forecaster = fit_reference(name, record.until(TRAIN_UNTIL), N_LEADS)
+def reference_forecasts(name: str, record: FluxRecord, rolling: bool) -> dict[Month, np.ndarray]:
+    """Return the best estimates of a method, by init month.
+
+    Parameters
+    ----------
+    name
+        A reference, or ``tidenet``.
+    record
+        Its months until `TRAIN_UNTIL` are fitted on.
+    rolling
+        Whether it is fitted again before each later January, on all months until then; the
+        networks of TIDE-Net are trained once all the same.
+    """
+    forecaster = _fitted(name, record.until(TRAIN_UNTIL), None)
     made = {}
     for init_month in INIT_MONTHS:
-        known = record.history(init_month, forecaster.n_history)
-        made[init_month] = forecaster.best(known, init_month)
+        months = (init_month - TRAIN_UNTIL).astype(int) - 1
+        if rolling and months and months % 12 == 0:
+            forecaster = _fitted(name, record.until(init_month - 1), forecaster)
+        known = record.until(init_month)
+        if isinstance(forecaster, TideNetForecaster):
+            rng = np.random.default_rng(0)
+            made[init_month] = forecaster.forecast(known, init_month, n_members=2, rng=rng).mean
+        else:
+            history = known.history(init_month, forecaster.n_history)
+            made[init_month] = forecaster.best(history, init_month)
     return made
+
+
+def _fitted(
+    name: str, record: FluxRecord, before: Reference | TideNetForecaster | None
+) -> Reference | TideNetForecaster:
+    if isinstance(before, TideNetForecaster):
+        return refit(before, record)
+    if name == "tidenet":
+        return train(record, TideNetConfig(), seed=0)
+    return fit_reference(name, record, N_LEADS)
 
 
 def seasons(sea: SyntheticSea) -> dict[Month, np.ndarray]:
@@ -119,6 +141,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=2003, help="of the sea; the demonstration's")
     methods = ["persistence", "damped-persistence", "linear-blend", "tidenet"]
     parser.add_argument("--methods", nargs="*", default=methods, help="methods to compare")
+    parser.add_argument(
+        "--rolling", action="store_true", help="fit again each January, as in service"
+    )
     options = parser.parse_args(arguments)
     began = now()
     sea = SyntheticSea(grid_named("carbon-ecs-10"), options.seed)
@@ -133,7 +158,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(row("oracle", skill.of(oracle)), flush=True)
         print(row("true season and trend", skill.of(stateless)), flush=True)
         for name in options.methods:
-            print(row(name, skill.of(reference_forecasts(name, record))), flush=True)
+            made = reference_forecasts(name, record, options.rolling)
+            print(row(name, skill.of(made)), flush=True)
         print()
     print(f"{now() - began:.0f} s")
 

@@ -101,13 +101,7 @@ class RawVariable:
             wanted = math.prod(
                 len(range(*i.indices(n))) for i, n in lengths if isinstance(i, slice)
             )
-        if wanted > most:
-            raise FileTooLargeError(
-                f"The variable {self.name} claims to be far larger than it can be.",
-                found=f"shape {self.shape}",
-                expected=f"at most {most} values",
-                remedy="Ask the provider for a correct file.",
-            )
+        self._refuse_more_than(most, wanted)
         if self.dtype.kind not in "fiub":
             raise InvalidEncodingError(
                 f"The variable {self.name} holds no numbers.",
@@ -116,6 +110,41 @@ class RawVariable:
                 remedy="Name the right variable in the product specification.",
             )
         return self._read(index)
+
+    def texts(self) -> list[str]:
+        """Return values that are texts; of characters, those along the last dimension make one.
+
+        Raises
+        ------
+        FileTooLargeError
+            If it claims to hold more than an axis has.
+        InvalidEncodingError
+            If they are no texts.
+        UnreadableFileError
+            If they are damaged.
+        """
+        self._refuse_more_than(LARGEST_AXIS * 64, self.size)
+        values: Any = np.asarray(self._read(...)) if self.dtype.kind in "SUOT" else np.empty(0)
+        if self.dtype == np.dtype("S1") and values.ndim > 1:
+            values = np.ascontiguousarray(values).view(f"S{values.shape[-1]}")
+        texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values.flat]
+        if not texts or not all(isinstance(text, str) for text in texts):
+            raise InvalidEncodingError(
+                f"The variable {self.name} holds no texts.",
+                found=f"type {self.dtype}",
+                expected="texts",
+                remedy="Ask the provider for a correct file.",
+            )
+        return [text.strip(" \0") for text in texts]
+
+    def _refuse_more_than(self, most: int, wanted: int) -> None:
+        if wanted > most:
+            raise FileTooLargeError(
+                f"The variable {self.name} claims to be far larger than it can be.",
+                found=f"shape {self.shape}",
+                expected=f"at most {most} values",
+                remedy="Ask the provider for a correct file.",
+            )
 
 
 @dataclass(frozen=True)

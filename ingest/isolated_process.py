@@ -24,6 +24,8 @@ from ingest.raw_files import (
 
 _MEMORY_BYTES = 8_000_000_000
 """Address space of the process; a map of 4 km over the globe takes about 1 GB."""
+_LONGEST_TEXT = 64
+"""Bytes of a text among values: a date."""
 _KINDS = {ClaimsTooMuchError: "large", PointsElsewhereError: "elsewhere"}
 
 
@@ -56,7 +58,9 @@ class _OpenFile:
         if index is not None:
             where = tuple(i if isinstance(i, int) else slice(*(i or [None])) for i in index)
         values = np.asarray(self.variables[number].values(where), order="C")
-        if values.dtype.kind not in "fiub":
+        if values.dtype.kind in "OUS":
+            values = _texts(values)
+        elif values.dtype.kind not in "fiub":
             raise TypeError(f"values of the type {values.dtype}")
         return values
 
@@ -92,6 +96,15 @@ def _answer(file: _OpenFile, do: str, **options: Any) -> tuple[dict[str, Any], n
         return {"dtype": values.dtype.str, "shape": values.shape, "bytes": values.nbytes}, values
     file.close()
     return {"closed": True}, None
+
+
+def _texts(values: np.ndarray) -> np.ndarray:
+    """Return texts as bytes of one length, cut off where they are longer."""
+    texts = [text.encode() if isinstance(text, str) else text for text in values.flat]
+    if not all(isinstance(text, bytes) for text in texts):
+        raise TypeError(f"values of the type {values.dtype}")
+    length = min(max(map(len, texts), default=0), _LONGEST_TEXT) or 1
+    return np.array([text[:length] for text in texts], dtype=f"S{length}").reshape(values.shape)
 
 
 def _limit_processor_time(seconds: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
@@ -63,7 +64,8 @@ def chosen_variable(container: Container, name: str | None) -> RawVariable:
     fields = _fields(container)
     if name is None and len(fields) == 1:
         return container.variables[fields[0]]
-    shown = ", ".join(fields) or "none"
+    maps = (f"{v.name}: {_sizes(v)}" for v in container.variables.values() if len(v.shape) > 1)
+    shown = ", ".join(fields) or "; ".join(["none", *islice(maps, 5)])
     if name is None:
         raise FieldVariableError(
             "It is not clear which variable to read.",
@@ -101,6 +103,13 @@ def field_axes(container: Container, variable: RawVariable) -> FieldAxes:
         If they are not time, latitude and longitude; the message says what they are.
     """
     time, lat, lon = _roles(container, variable)
+    if variable.size == 0:
+        raise FieldAxesError(
+            f"{variable.name} holds no values.",
+            found=_sizes(variable),
+            expected="months, rows and columns",
+            remedy="Give a file that was written to its end.",
+        )
     names = variable.dims[lat], variable.dims[lon]
     shape = variable.shape[lat], variable.shape[lon]
     rows, columns = np.arange(shape[0]), np.arange(shape[1])
@@ -143,7 +152,10 @@ def _fields(container: Container) -> list[str]:
         if v.dtype.kind in "fiu"
         and len(v.shape) >= 3
         and not v.name.lower().endswith(("_bnds", "_bounds", "_vertices"))
+        and _said_role(v.attributes) not in ("time", "lat", "lon")
     ]
+    timed = [v for v in numbers if any(_plays(container, dim, "time") for dim in v.dims)]
+    numbers = timed or numbers
     long = [v.name for v in numbers if sum(size > 1 for size in v.shape) == 3]
     return long or [v.name for v in numbers if sum(size > 1 for size in v.shape) < 3]
 

@@ -40,8 +40,8 @@ _LENGTHS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _ADOPTED = (1582, 10, 15)
 """First day of the Gregorian calendar; the standard calendar is the Julian one before."""
 
-_ROUNDING_DAYS = 1e-4
-"""Times in single precision may lie a little before the midnight that they mean."""
+_ROUNDING_DAYS = 1e-6
+"""Sums of days and hours may lie a little before the midnight that they mean."""
 
 
 def months_since(values: np.ndarray, units: str, calendar: str) -> np.ndarray:

@@ -20,6 +20,7 @@ LARGEST = 1e15
 """No quantity of the sea is larger; what is, means missing."""
 
 USUAL_FILLS: tuple[float, ...] = (
+    *(0.0, -1000.0, -888.0, -8888.0, -100.0, 1e10),
     *(-9999.0, -999.0, -99.0, -999.9, -99.99, -9999.9, -99999.0, -999999.0, -1e10),
     *(-32768.0, -32767.0, -32766.0, 32767.0, 9999.0, 999.0, 99999.0, 999999.0),
 )
@@ -77,10 +78,12 @@ class Survey:
         ocean: np.ndarray = there & (self.high > self.low)
         if not ocean.any():
             raise NoOceanError(
-                "No cell has values that change.",
-                found=f"{int(there.sum())} of {there.size} cells with values in most of "
-                f"{n_months} training months",
-                expected="at least one that changes from month to month",
+                "No cell has enough values that change."
+                if there.any()
+                else "No cell has values most of the time.",
+                found=f"{int(there.sum())} of {there.size} cells with values in half of the "
+                f"{n_months} training months that have any, at most {int(self.count.max())}",
+                expected="cells with values in half of these months that change",
                 remedy="Choose another variable, or another training period.",
             )
         return ocean
@@ -96,9 +99,9 @@ class FillSearch:
         Values that may mean missing.
     counts
         How often each of them occurs.
-    n, mean, square
-        Number, mean and summed squared deviation of all other values, as far as they say what is
-        usual.
+    n, mean, square, low, high
+        Number, mean, summed squared deviation and range of all other values, as far as they say
+        what is usual.
     """
 
     candidates: tuple[float, ...]
@@ -106,6 +109,8 @@ class FillSearch:
     n: int = 0
     mean: float = 0.0
     square: float = 0.0
+    low: float = np.inf
+    high: float = -np.inf
 
     @classmethod
     def among(cls, candidates: tuple[float, ...] = USUAL_FILLS) -> "FillSearch":
@@ -127,16 +132,20 @@ class FillSearch:
         self.square += np.square(rest - mean).sum() + shift**2 * self.n * rest.size / total
         self.mean += shift * rest.size / total
         self.n = total
+        self.low, self.high = min(self.low, rest.min()), max(self.high, rest.max())
 
     def found(self) -> tuple[float, ...]:
         """Return the values that mean missing."""
         if self.n < 2:
             return ()
-        std = np.sqrt(self.square / self.n)
+        std, span = np.sqrt(self.square / self.n), self.high - self.low
         return tuple(
             fill
             for fill, count in zip(self.candidates, self.counts, strict=True)
-            if count and abs(fill - self.mean) > FAR_OUT * std
+            if count
+            and abs(fill - self.mean) > FAR_OUT * std
+            # Zero is often meant: it has to lie far from any other value.
+            and (fill != 0 or not self.low - span <= fill <= self.high + span)
         )
 
 

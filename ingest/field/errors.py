@@ -35,5 +35,9 @@ class NoOceanError(FieldError):
     """A field has no cell with values that change."""
 
 
+class NoAnomaliesError(FieldError):
+    """A field is the same in every year."""
+
+
 class FieldTooLargeError(FieldError):
     """A field is larger than can be worked on."""

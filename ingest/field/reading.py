@@ -10,9 +10,9 @@ from ingest.decoding import decoded
 from ingest.errors import RefusedFileError
 from ingest.field import cells
 from ingest.field.axes import FieldAxes, chosen_variable, field_axes
-from ingest.field.errors import FieldTimeError, FieldTooLargeError
+from ingest.field.errors import FieldTimeError, FieldTooLargeError, NoAnomaliesError
 from ingest.field.grid import FieldGrid
-from ingest.field.months import in_order, months_of, refuse_empty_months
+from ingest.field.months import in_order, listed, months_of, without_empty_ends
 from ingest.field.stores import opened_store
 from storage.months import Month
 
@@ -114,8 +114,8 @@ def read_field(
         variable = chosen_variable(container, request.variable)
         axes = field_axes(container, variable)
         months = months_of(container, variable, axes.time, request.first_month)
-        maps = _Maps.of(variable, axes, in_order(months))
-        return _field(maps, np.sort(months), request)
+        months, positions = in_order(months)
+        return _field(_Maps.of(variable, axes, positions), months, request)
 
 
 def _field(maps: "_Maps", months: np.ndarray, request: FieldRequest) -> MonthlyField:
@@ -131,11 +131,17 @@ def _field(maps: "_Maps", months: np.ndarray, request: FieldRequest) -> MonthlyF
     steps = maps.months(range(len(months)), fills)
     means = np.stack([cells.block_means(values, weight, factor) for values in steps])
     ocean = cells.ocean_blocks(fine, factor)
-    part = refuse_empty_months(months, np.isfinite(means[:, ocean]).sum(axis=1))
+    counts = np.isfinite(means[:, ocean]).sum(axis=1)
+    part = without_empty_ends(months, counts)
     if part != slice(0, len(months)):
         notes.append(f"{len(months) - len(months[part])} empty months at the ends left out")
-    means, months = means[part], months[part]
+    means, months, counts = means[part], months[part], counts[part]
+    if (counts == 0).any():
+        notes.append(f"without values, and filled: {listed(months[counts == 0])}")
     train_until = _training_end(months, train_until)
+    _refuse_one_year(means[:, ocean], maps.variable.name)
+    if step := _coarse_step(means[:, ocean]):
+        notes.append(f"kept in single precision, so in steps of {step:g}")
     observed = np.isfinite(means) & ocean
     part_filled = 1 - observed.sum() / (ocean.sum() * len(months))
     if part_filled:
@@ -176,6 +182,26 @@ def _ocean(
     if unmoved:
         notes.append(f"{unmoved} cells that never change left out")
     return ocean, fills
+
+
+def _refuse_one_year(values: np.ndarray, name: str) -> None:
+    """Refuse values (time, cell) that repeat one year. Raises NoAnomaliesError."""
+    later, earlier = values[12:], values[:-12]
+    little = 1e-6 * float(np.nanstd(values, dtype=np.float64))
+    if len(later) and np.allclose(later, earlier, rtol=0, atol=little, equal_nan=True):
+        raise NoAnomaliesError(
+            f"{name} repeats one year: there is nothing to forecast but the calendar.",
+            found="every month is as it was a year before",
+            expected="years that differ",
+            remedy="Choose another variable, or a file that holds no climatology.",
+        )
+
+
+def _coarse_step(values: np.ndarray) -> float:
+    """Return the step of single precision where it matters to how (time, cell) changes, else 0."""
+    std = np.nanstd(values.astype(np.float64), axis=0).mean()
+    step = float(np.spacing(np.float32(np.nanmax(np.abs(values)))))
+    return step if step > 0.01 * std else 0.0
 
 
 def _months_up_to(last: Month, first: Month) -> int:
@@ -220,6 +246,9 @@ class _Maps:
         part, first = self.held, 0
         for step in steps:
             position = int(self.order[step])
+            if position < 0:
+                yield np.full(self.axes.grid.shape, np.nan, dtype=np.float32)
+                continue
             if part is None or not first <= position < first + part.shape[self.axes.time]:
                 part, first = self._part_with(position)
             yield cells.without(self._month(part, position - first), fills)
@@ -266,7 +295,7 @@ class _Maps:
             offset = float(self.variable.attributes.get("add_offset", 0.0))
         except (RefusedFileError, TypeError, ValueError):
             return cells.USUAL_FILLS
-        unpacked = [fill * scale + offset for fill in cells.USUAL_FILLS]
+        unpacked = [fill * scale + offset for fill in cells.USUAL_FILLS if fill]
         return tuple(dict.fromkeys([*cells.USUAL_FILLS, *unpacked]))
 
 

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 CPU_SECONDS = 1800
 """Processor time for one file; many compressed months take minutes."""
 
+_DEEPEST_GROUP = 4
 _ZIP = b"PK"
 _EXECUTING = ("pickle",)
 """Codecs that run code which lies in the data."""
 
+_NETCDF = (".nc", ".nc4", ".h5", ".cdf")
+_MERGE = "Merge them first: cdo mergetime *.nc all.nc, or xarray's open_mfdataset and to_netcdf."
 _REMEDY = "Give a NetCDF file (.nc), or a Zarr store: a folder, a .zip of one, or its URL."
 
 
@@ -50,11 +53,18 @@ def opened_store(source: str, *, timeout_s: float = 60.0, attempts: int = 3) -> 
     SourceUnavailableError
         If a remote file cannot be had.
     """
-    from ingest.sources.addresses import is_local, public_url
+    from ingest.sources.addresses import is_http, is_local, public_url
 
     address = source.strip()
+    if not (is_local(address) or is_http(address) or address.startswith("s3://")):
+        raise FieldFileError(
+            "Files are not fetched from addresses of this kind.",
+            found=public_url(address),
+            expected="a path of this machine, or an http(s):// or s3:// URL",
+            remedy="Download the file first, and give its path.",
+        )
     if is_local(address):
-        with _opened_path(Path(address.removeprefix("file://"))) as container:
+        with _opened_path(_local_path(address)) as container:
             yield container
     elif _looks_like_file(address):
         with tempfile.TemporaryDirectory(prefix="tidenet-field-") as folder:
@@ -65,6 +75,15 @@ def opened_store(source: str, *, timeout_s: float = 60.0, attempts: int = 3) -> 
         yield _zarr_container(_remote_store(address), public_url(address))
 
 
+def _local_path(address: str) -> Path:
+    """Return a path as a shell would: ``~`` is the home folder, if there is such a user."""
+    path = Path(address.removeprefix("file://"))
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
 @contextmanager
 def _opened_path(path: Path) -> Iterator[Container]:
     if not path.exists():
@@ -72,10 +91,18 @@ def _opened_path(path: Path) -> Iterator[Container]:
             "There is no such file or store.",
             found=str(path),
             expected="a file or folder",
-            remedy=_REMEDY,
+            remedy=_MERGE if "*" in path.name else _REMEDY,
         )
     if path.is_dir():
-        yield _zarr_container(str(path), path.name)
+        files = [file for file in path.iterdir() if file.suffix.lower() in _NETCDF]
+        if files:
+            raise FieldFileError(
+                "A field is read from one file.",
+                found=f"{path}, a folder with {len(files)} NetCDF files",
+                expected="one file with all months, or a Zarr store",
+                remedy=_MERGE,
+            )
+        yield _zarr_container(str(path), path.name or str(path.absolute()))
     elif beginning(path).startswith(_ZIP):
         with _zip_store(path) as (store, group):
             yield _zarr_container(store, path.name, group)
@@ -130,15 +157,16 @@ _ROOT_FILES = ("zarr.json", ".zgroup", ".zmetadata")
 
 def _zarr_container(store: Any, name: str, group: str = "") -> Container:
     import zarr
-    from zarr.errors import GroupNotFoundError
 
     try:
         root = zarr.open_group(store, mode="r", path=group or None)
-        arrays = list(root.arrays())
+        members = root.members(max_depth=_DEEPEST_GROUP)
+        arrays = [(key, found) for key, found in members if isinstance(found, zarr.Array)]
         variables = {key: _zarr_variable(key, array) for key, array in arrays}
     except FieldFileError:
         raise
-    except (GroupNotFoundError, OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:
+        # Each library of a remote store has errors of its own.
         raise _no_store(name, error) from error
     return Container(variables, dict(root.attrs))
 
@@ -157,13 +185,22 @@ def _zarr_variable(name: str, array: "zarr.Array[Any]") -> RawVariable:
     elif isinstance(fill := attributes.get("_FillValue"), str):
         attributes["_FillValue"] = _decoded_fill(name, fill)
 
+    dtype = np.dtype(array.dtype)
+    is_time = dtype.kind == "M"
+    if is_time:
+        attributes |= {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian"}
+        attributes["_FillValue"] = np.datetime64("NaT").astype(np.int64)
+
     def read(index: Any) -> np.ndarray:
         try:
-            return np.asarray(array[index])
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            values = np.asarray(array[index])
+        except Exception as error:
             raise _no_store(name, error) from error
+        return values.astype("M8[s]").astype(np.int64) if is_time else values
 
-    return RawVariable(name, dims, array.shape, np.dtype(array.dtype), attributes, read)
+    return RawVariable(
+        name, dims, array.shape, np.dtype(np.int64) if is_time else dtype, attributes, read
+    )
 
 
 def _refuse_code(name: str, array: "zarr.Array[Any]") -> None:
@@ -209,9 +246,11 @@ def _decoded_fill(name: str, text: str) -> float:
 
 
 def _no_store(name: str, error: Exception) -> FieldFileError:
+    from ingest.sources.addresses import reason
+
     return FieldFileError(
         f"{name} cannot be read as a Zarr store.",
-        found=" ".join(f"{type(error).__name__}: {error}".split())[:300],
-        expected="a Zarr group of version 2 or 3 with the variable in its root",
+        found=reason(error),
+        expected="a Zarr group of version 2 or 3",
         remedy=_REMEDY,
     )

@@ -6,9 +6,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ingest.field.reading import FieldRequest, MonthlyField, read_field
+from storage.months import month
+
 LAT, LON = np.arange(30.5, 38.5), np.arange(140.5, 150.5)
 N_MONTHS = 60
 FIRST = np.datetime64("2001-01", "M")
+UNTIL = month("2004-06")
 
 
 def ocean() -> np.ndarray:
@@ -24,9 +28,9 @@ def sea(n_months: int = N_MONTHS, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     anomaly, maps = np.zeros((len(LAT), len(LON))), []
     north = np.linspace(0, 1, len(LAT))[:, None]
-    for month in range(n_months):
+    for step in range(n_months):
         anomaly = 0.8 * anomaly + 0.6 * rng.standard_normal(anomaly.shape)
-        season = 15 + 5 * np.cos(2 * np.pi * month / 12) - 3 * north
+        season = 15 + 5 * np.cos(2 * np.pi * step / 12) - 3 * north
         maps.append(np.where(ocean(), season + anomaly, np.nan))
     return np.array(maps)
 
@@ -74,3 +78,38 @@ def netcdf(found: xr.Dataset, folder: Path, *, kind: str = "NETCDF4", **encoding
     written: Any = kind
     found.to_netcdf(path, engine=engine, format=written, encoding=plain)
     return str(path)
+
+
+def placed(lat: np.ndarray = LAT, lon: np.ndarray = LON, n_months: int = 40) -> xr.Dataset:
+    """Return a dataset whose every value is told by its place and month alone."""
+    dims = ("time", "lat", "lon")
+    values = _of_places(np.asarray(lat), np.asarray(lon), n_months).astype(np.float32)
+    return dataset(values, lat=lat, lon=lon, dims=dims)
+
+
+def is_placed(found: MonthlyField) -> None:
+    """Check that every value is the one that belongs to its place and month."""
+    expected = _of_places(found.grid.lat, found.grid.lon, len(found.values))
+    assert found.ocean.all()
+    np.testing.assert_allclose(found.values, expected, atol=1e-4)
+
+
+def _of_places(lat: np.ndarray, lon: np.ndarray, n_months: int) -> np.ndarray:
+    number, east = np.arange(n_months)[:, None, None], np.deg2rad(lon)
+    swell = np.sin(0.7 * number + 0.2 * lat[:, None])
+    values: np.ndarray = lat[:, None] / 9 + 3 * np.sin(east) + np.cos(2 * east) + 2 * swell
+    return values
+
+
+def read(source: Any, **options: Any) -> MonthlyField:
+    """Read a field that is trained until `UNTIL`, unless it is said otherwise."""
+    return read_field(FieldRequest(str(source), **({"train_until": UNTIL} | options)))
+
+
+def same_as_plain(found: MonthlyField, atol: float = 1e-5) -> None:
+    """Compare with the sea as it was made."""
+    assert np.array_equal(found.ocean, ocean())
+    assert found.first_month == FIRST
+    np.testing.assert_allclose(found.values, sea().astype("f4"), atol=atol)
+    assert np.array_equal(found.observed, np.broadcast_to(ocean(), found.values.shape))
+    np.testing.assert_allclose(found.grid.lat, LAT)

@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = f"python -m tidenet.pretraining --rounds {made.n_rounds} --seed {options.seed}"
     if options.config is not None:
         command += f" --config {options.config.name}"
+    if options.validation_worlds != PretrainingPlan.validation_worlds:
+        command += f" --validation-worlds {options.validation_worlds}"
     history = {
         "command": f"{command} --threads {options.threads} --name {options.name}",
         "plan": plan.describe(),

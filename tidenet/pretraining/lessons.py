@@ -14,7 +14,6 @@ from torch import Tensor
 
 from tidenet.climatology import AnomalySeries
 from tidenet.configuration import TideNetConfig
-from tidenet.model.network import NetworkInput
 from tidenet.record import FluxRecord
 from tidenet.references import fit_shared
 from tidenet.references.anomalies import Anomalies
@@ -103,17 +102,5 @@ def make_lesson(
 
 def join_lessons(lessons: list[Lesson]) -> Lesson:
     """Join the windows of worlds of one shape."""
-    parts = [lesson.samples for lesson in lessons]
-    x = NetworkInput(
-        torch.cat([part.x.history for part in parts]),
-        torch.cat([part.x.linear for part in parts]),
-        torch.cat([part.x.season for part in parts]),
-        torch.cat([part.x.mask for part in parts]),
-    )
-    samples = Samples(
-        x,
-        torch.cat([part.target for part in parts]),
-        torch.cat([part.weight for part in parts]),
-        [month for part in parts for month in part.init_months],
-    )
+    samples = Samples.joined([lesson.samples for lesson in lessons])
     return Lesson(samples, torch.cat([lesson.damped for lesson in lessons]))

@@ -190,7 +190,9 @@ def _weigh(product: np.ndarray, prior: np.ndarray, n_months: int) -> np.ndarray:
 
     n = len(prior)
     caution = np.sqrt(np.trace(product) / n * CAUTION / n_months)
-    root = np.linalg.cholesky(product + 1e-9 * np.eye(n)).T
+    # Where all methods err alike, the least eigenvalues are rounding and may be negative.
+    values, vectors = np.linalg.eigh(product + 1e-9 * np.eye(n))
+    root = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
     sum_to_one = 1e3 * np.ones((1, n))
     system = np.concatenate([root, caution * np.eye(n), sum_to_one])
     wanted = np.concatenate([np.zeros(n), caution * prior, [1e3]])

@@ -1,5 +1,6 @@
 """Training and validation windows as tensors on the network's working grid."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,22 @@ class Samples:
         """Return some of the windows."""
         parts = (self.x[some], self.target[some], self.weight[some])
         return Samples(*parts, self.init_months[some])
+
+    @staticmethod
+    def joined(parts: "Sequence[Samples]") -> "Samples":
+        """Return the windows of several, one after another."""
+        x = NetworkInput(
+            torch.cat([part.x.history for part in parts]),
+            torch.cat([part.x.linear for part in parts]),
+            torch.cat([part.x.season for part in parts]),
+            torch.cat([part.x.mask for part in parts]),
+        )
+        return Samples(
+            x,
+            torch.cat([part.target for part in parts]),
+            torch.cat([part.weight for part in parts]),
+            [month for part in parts for month in part.init_months],
+        )
 
     def batch(self, index: Any) -> tuple[NetworkInput, Tensor, Tensor]:
         """Return input, target and weight of some windows."""

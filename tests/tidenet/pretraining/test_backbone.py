@@ -19,6 +19,7 @@ from tidenet.pretraining import (
     shipped_backbones,
 )
 from tidenet.pretraining.backbone import SHAPE
+from tidenet.pretraining.pretrain import PretrainingPlan
 
 CONFIG = TideNetConfig.tiny()
 
@@ -131,7 +132,12 @@ def test_the_package_brings_a_small_backbone_for_the_default_network() -> None:
     shipped = find_backbone(config)
     assert shipped is not None, [b.differences(config) for b in shipped_backbones()]
     assert shipped.file.stat().st_size <= 8e6
-    assert shipped.metadata["command"].startswith("python -m tidenet.pretraining")
+    rounds, seed = shipped.metadata["n_rounds"], shipped.metadata["plan"]["seed"]
+    command = f"python -m tidenet.pretraining --rounds {rounds} --seed {seed} --threads 1"
+    assert shipped.metadata["command"] == f"{command} --name {shipped.name}"
+    # What the command does not say has the value that it had when the backbone was made.
+    plan = PretrainingPlan(config, seed=seed, n_rounds=rounds).describe()
+    assert shipped.metadata["plan"] == json.loads(json.dumps(plan))
     made = TideNet(config)
     made.load_state_dict(load_backbone(config))
     skill = shipped.metadata["skill_on_other_worlds"]

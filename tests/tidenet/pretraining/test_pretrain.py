@@ -105,7 +105,8 @@ def test_the_command_writes_a_backbone_with_the_command_that_makes_it_again(
     assert done.returncode == 0, done.stderr
     backbone = Backbone(tmp_path / "tiny.safetensors")
     assert backbone.differences(config) == []
-    wanted = "--rounds 0 --seed 4 --config shape.json --threads 1 --name tiny"
+    wanted = "--rounds 0 --seed 4 --config shape.json --validation-worlds 1 --threads 1"
+    wanted += " --name tiny"
     assert backbone.metadata["command"] == f"python -m tidenet.pretraining {wanted}"
     assert json.loads((tmp_path / "tiny.json").read_text())["n_rounds"] == 0
     assert "tiny.safetensors" in done.stdout

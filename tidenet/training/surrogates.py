@@ -11,10 +11,13 @@ What a surrogate cannot teach is anything that the linear model does not know.
 
 import numpy as np
 
+from tidenet.configuration import TideNetConfig
 from tidenet.errors import NotEnoughMonthsError
 from tidenet.references.anomalies import Anomalies
+from tidenet.references.linear import LinearPart
 from tidenet.references.modes import STABLE
 from tidenet.references.propagator import Propagator, fit_propagator
+from tidenet.training.samples import Samples, make_samples
 
 SPIN_UP_MONTHS = 24
 SETTLING_MONTHS = 60
@@ -59,6 +62,32 @@ def surrogates(anomalies: Anomalies, n_months: int, rng: np.random.Generator) ->
         if month >= 0:
             drawn.append(now)
     return anomalies.with_values(np.stack(drawn))
+
+
+def surrogate_samples(
+    anomalies: Anomalies, linear: LinearPart, config: TideNetConfig, seed: int
+) -> Samples:
+    """Return the windows of a surrogate sequence of ``surrogate_months``; drivers are 0 in it.
+
+    Parameters
+    ----------
+    anomalies
+        Of the training period, as `surrogates` takes them.
+    linear
+        The linear forecast of the same period, which forecasts the surrogate months too.
+    config
+        Window and months to draw.
+    seed
+        Draws the history.
+    """
+    assert linear.method is not None
+    drawn = surrogates(anomalies, config.surrogate_months, np.random.default_rng(seed))
+    first = max(config.n_history, linear.n_history) - 1
+    positions = np.arange(first, len(drawn) - config.n_leads)
+    forecasts = linear.method.forecast(drawn, positions)
+    shape = (len(drawn), len(config.drivers), *linear.scales.grid.shape)
+    no_drivers = np.zeros(shape, dtype=np.float32)
+    return make_samples(drawn, drawn, forecasts, no_drivers, linear, positions, config)
 
 
 def _step(model: Propagator, anomalies: Anomalies) -> np.ndarray:

@@ -1,11 +1,18 @@
 """Surrogate sequences look like the sea that they were drawn from, and are another history."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from services.small_sea import small_record
 
+from storage.months import month
+from tidenet.configuration import TideNetConfig
 from tidenet.errors import NotEnoughMonthsError
-from tidenet.pretraining.surrogates import surrogates
+from tidenet.record import FluxRecord
 from tidenet.references.anomalies import Anomalies, Sea
+from tidenet.training import train
+from tidenet.training.surrogates import surrogates
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +66,24 @@ def test_they_follow_from_the_generator_and_repeat_no_month(sea_months: Anomalie
 def test_two_years_are_the_least(sea_months: Anomalies) -> None:
     with pytest.raises(NotEnoughMonthsError, match="24"):
         surrogates(sea_months.part(0, 20), 12, np.random.default_rng(0))
+
+
+def test_a_network_learns_from_them_besides_and_from_no_later_month() -> None:
+    config = TideNetConfig.tiny(n_epochs=1, n_history=3, n_leads=2, validation_months=12)
+    record = small_record()
+    until = month("2010-12")
+    spoiled = replace(record, fco2=np.where(record.months[:, None, None] > until, 1e6, record.fco2))
+
+    def weights(known: FluxRecord, n_months: int) -> np.ndarray:
+        changed = config.model_copy(update={"surrogate_months": n_months})
+        [network] = train(known.until(until), changed, seed=0).networks
+        return np.concatenate([p.detach().numpy().ravel() for p in network.parameters()])
+
+    drawn = weights(record, 40)
+    assert not np.array_equal(drawn, weights(record, 0))
+    np.testing.assert_array_equal(drawn, weights(spoiled, 40))
+
+
+def test_a_surrogate_shorter_than_two_windows_is_refused() -> None:
+    with pytest.raises(ValueError, match="surrogate_months, 12, must be 0 or at least 13"):
+        TideNetConfig(surrogate_months=12)
