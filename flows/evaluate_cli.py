@@ -39,6 +39,12 @@ def evaluate(
     variable: Annotated[
         str | None, typer.Option(metavar="NAME", help="Variable of the field [the only one].")
     ] = None,
+    first_month: Annotated[
+        str | None,
+        typer.Option(
+            metavar="YYYY-MM", help="Month of the field's first step [what its time axis says]."
+        ),
+    ] = None,
     coarsen: Annotated[
         int | None,
         typer.Option(min=1, help="Cells per block that the field is averaged to [if it is large]."),
@@ -88,13 +94,21 @@ def evaluate(
     from flows.evaluate_screen import draw, print_evaluation, write_json
     from flows.operations.evaluate import Plan
     from flows.operations.evaluate import evaluate as operation
+    from flows.operations.saved_model import read_saved
     from flows.screen import progress_bar, say
     from storage.months import month
 
     workspace = workspace_of(context)
     options = _options(config, leads, workspace.settings)
     cut_off = month(train_until) if train_until else None
-    about = _what(workspace, options, field, variable, coarsen, cut_off)
+    reading = {
+        "variable": variable,
+        "train_until": cut_off,
+        "coarsen": coarsen,
+        "first_month": month(first_month) if first_month else None,
+    }
+    saved = read_saved(workspace, weights) if weights else None
+    about = _what(workspace, options, field, reading, () if saved is None else saved.drivers)
     plan = Plan(
         about.pop("train_until"),
         month(until) if until else None,
@@ -106,7 +120,7 @@ def evaluate(
     )
     with progress_bar("Evaluating") as progress:
         found: Evaluation = operation(
-            workspace, plan=plan, config=options, weights=weights, progress=progress, **about
+            plan=plan, config=options, weights=saved, progress=progress, **about
         )
     if json_file != "-":
         print_evaluation(found)
@@ -127,22 +141,25 @@ def _what(
     workspace: "Workspace",
     options: "TideNetConfig",
     field: str | None,
-    variable: str | None,
-    coarsen: int | None,
-    cut_off: "Month | None",
+    reading: dict[str, Any],
+    drivers: tuple[str, ...],
 ) -> dict[str, Any]:
-    """Return the record to evaluate on, what it is, and until when to train."""
+    """Return the record to evaluate on, what it is, and until when to train.
+
+    The record is read with the drivers of the options and some besides.
+    """
     if field is None:
+        cut_off: Month | None = reading["train_until"]
         from flows.operations.drivers import needed_drivers
         from flows.operations.workspace import flux_record
 
-        drivers = needed_drivers(options.model_dump())
+        drivers = tuple(dict.fromkeys((*needed_drivers(options.model_dump()), *drivers)))
         record = flux_record(workspace.record(), None, None, drivers)
         cut_off = cut_off or record.months[len(record.months) * 3 // 4 - 1]
         return {"record": record, "train_until": cut_off}
     from flows.operations.field import read_field
 
-    read = read_field(field, variable, train_until=cut_off, coarsen=coarsen)
+    read = read_field(field, **reading)
     return {
         "record": read.record,
         "train_until": read.train_until,

@@ -3,14 +3,14 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 
-from flows.operations.evaluate import DAMPED, OURS, Evaluation, as_json, probability_of
+from flows.operations.evaluate import DAMPED, OURS, Evaluation, MethodSkill, probability_of
 from flows.screen import CONSOLE, say
 
 if TYPE_CHECKING:
@@ -97,7 +97,70 @@ def write_json(found: Evaluation, file: str) -> None:
     if file == "-":
         typer_echo(text)
     else:
-        Path(file).write_text(text + "\n")
+        path = Path(file).expanduser()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+
+
+def as_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the comparison as JSON-able values; numbers that are not defined are null."""
+    plan = evaluation.plan
+    return {
+        "source": evaluation.source,
+        "variable": evaluation.variable,
+        "units": evaluation.units,
+        "train_until": str(plan.train_until),
+        "refit_months": plan.refit_months,
+        "retrain_months": plan.retrain_months,
+        "first_init": str(evaluation.init_months[0]),
+        "last_init": str(evaluation.init_months[-1]),
+        "n_init_months": len(evaluation.init_months),
+        "members": plan.n_members,
+        "seed": plan.seed,
+        "leads": list(evaluation.leads),
+        "served": evaluation.served,
+        "notes": list(evaluation.notes),
+        "failed": dict(evaluation.failed),
+        "methods": {name: _skill_json(skill) for name, skill in evaluation.methods.items()},
+    }
+
+
+def _skill_json(skill: MethodSkill) -> dict[str, Any]:
+    return {
+        "msss": _numbers(skill.msss.estimate),
+        "msss_low": _numbers(skill.msss.low),
+        "msss_high": _numbers(skill.msss.high),
+        "msss_mean": _numbers(skill.mean_msss.estimate),
+        "msss_minus_damped": _numbers(skill.over_damped.estimate),
+        "msss_minus_damped_low": _numbers(skill.over_damped.low),
+        "msss_minus_damped_high": _numbers(skill.over_damped.high),
+        "msss_mean_minus_damped": _numbers(skill.mean_over_damped.estimate),
+        "interval": [_numbers(skill.mean_over_damped.low), _numbers(skill.mean_over_damped.high)],
+        "msss_vs_damped": _numbers(skill.scores["msss_damped_persistence"]),
+        "rmse": _numbers(skill.scores["rmse"]),
+        "crpss": _numbers(skill.crpss.estimate),
+        "crpss_low": _numbers(skill.crpss.low),
+        "crpss_high": _numbers(skill.crpss.high),
+        "scores": {key: _numbers(values) for key, values in skill.scores.items()},
+        "seasons": {
+            season: {
+                key: {
+                    "estimate": _numbers(found.estimate),
+                    "low": _numbers(found.low),
+                    "high": _numbers(found.high),
+                }
+                for key, found in values.items()
+            }
+            for season, values in skill.seasons.items()
+        },
+    }
+
+
+def _numbers(values: np.ndarray) -> Any:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim:
+        return [_numbers(value) for value in array]
+    return round(float(array), 5) if np.isfinite(array) else None
 
 
 def typer_echo(text: str) -> None:

@@ -113,4 +113,6 @@ def print_decision(decision: "Promotion") -> None:
 def print_imported(version: "ModelVersion") -> None:
     """Print an imported model and what to do with it."""
     say(f"Model version {version.version}, SHA-256 {version.weights_sha256}.")
+    if version.note:
+        say(f"note: {version.note}")
     say(f"It is registered and forecasts nothing yet: tidenet models promote {version.version}.")

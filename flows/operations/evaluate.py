@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flows.operations.saved_model import saved_forecaster
-from flows.operations.workspace import Progress, Workspace, no_progress
+from flows.operations.saved_model import SavedModel, saved_forecaster
+from flows.operations.workspace import Progress, no_progress
 from storage.errors import TidenetError
 from storage.months import Month
 
@@ -127,12 +126,11 @@ class Evaluation:
 
 
 def evaluate(
-    workspace: Workspace,
     record: "FluxRecord",
     plan: Plan,
     config: "TideNetConfig",
     *,
-    weights: str = "",
+    weights: SavedModel | None = None,
     source: str = "the record",
     variable: str = "fco2",
     units: str = "mmol m-2 d-1",
@@ -143,17 +141,15 @@ def evaluate(
 
     Parameters
     ----------
-    workspace
-        Settings; the registry, where ``weights`` names a version.
     record
-        Months, grid and drivers.
+        Months, grid and drivers, those of ``weights`` among them.
     plan
         Which months and methods.
     config
         Training options of TIDE-Net; its leads are those of all methods.
     weights
-        A saved model to evaluate besides: a registered version, a file, folder or URL, ours or a
-        checkpoint of the research code. It is not fitted anew.
+        A saved model to evaluate besides (`flows.operations.saved_model.read_saved`). It is not
+        fitted anew.
     source, variable, units, notes
         What the record holds, for the report.
     progress
@@ -166,14 +162,19 @@ def evaluate(
     UnknownEvaluationMethodError
         If a method does not exist.
     NoWeightsError
-        If there is no such saved model, or it has learned from months after ``train_until``.
+        If the saved model has learned from months after ``train_until``.
+    IncompatibleModelError
+        If it is of another grid or mask, gives fewer leads or reads more months than there are.
     """
     from tidenet.verification.rolling import rolling_hindcasts
 
     fits = _fits(plan, config)
-    if weights:
-        saved = saved_forecaster(workspace, weights, record.until(plan.train_until), config.n_leads)
-        fits[Path(weights).name or weights] = lambda _: saved
+    if weights is not None:
+        saved = saved_forecaster(weights, record.until(plan.train_until), config.n_leads)
+        # A file may be called like a method, which must not take its place.
+        clashes = weights.name in _known_methods()
+        fits[f"{weights.name} (weights)" if clashes else weights.name] = lambda _: saved
+        notes = (*notes, *weights.notes)
     hindcasts = rolling_hindcasts(
         record,
         fits,
@@ -249,67 +250,6 @@ def probability_of(evaluation: Evaluation, name: str) -> "MonthlySums":
     return monthly_sums(evaluation.hindcasts.probability, name, leads=evaluation.leads)
 
 
-def as_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the comparison as JSON-able values; numbers that are not defined are null."""
-    plan = evaluation.plan
-    return {
-        "source": evaluation.source,
-        "variable": evaluation.variable,
-        "units": evaluation.units,
-        "train_until": str(plan.train_until),
-        "refit_months": plan.refit_months,
-        "retrain_months": plan.retrain_months,
-        "first_init": str(evaluation.init_months[0]),
-        "last_init": str(evaluation.init_months[-1]),
-        "n_init_months": len(evaluation.init_months),
-        "members": plan.n_members,
-        "seed": plan.seed,
-        "leads": list(evaluation.leads),
-        "served": evaluation.served,
-        "notes": list(evaluation.notes),
-        "failed": dict(evaluation.failed),
-        "methods": {name: _skill_json(skill) for name, skill in evaluation.methods.items()},
-    }
-
-
-def _skill_json(skill: MethodSkill) -> dict[str, Any]:
-    return {
-        "msss": _numbers(skill.msss.estimate),
-        "msss_low": _numbers(skill.msss.low),
-        "msss_high": _numbers(skill.msss.high),
-        "msss_mean": _numbers(skill.mean_msss.estimate),
-        "msss_minus_damped": _numbers(skill.over_damped.estimate),
-        "msss_minus_damped_low": _numbers(skill.over_damped.low),
-        "msss_minus_damped_high": _numbers(skill.over_damped.high),
-        "msss_mean_minus_damped": _numbers(skill.mean_over_damped.estimate),
-        "interval": [_numbers(skill.mean_over_damped.low), _numbers(skill.mean_over_damped.high)],
-        "msss_vs_damped": _numbers(skill.scores["msss_damped_persistence"]),
-        "rmse": _numbers(skill.scores["rmse"]),
-        "crpss": _numbers(skill.crpss.estimate),
-        "crpss_low": _numbers(skill.crpss.low),
-        "crpss_high": _numbers(skill.crpss.high),
-        "scores": {key: _numbers(values) for key, values in skill.scores.items()},
-        "seasons": {
-            season: {
-                key: {
-                    "estimate": _numbers(found.estimate),
-                    "low": _numbers(found.low),
-                    "high": _numbers(found.high),
-                }
-                for key, found in values.items()
-            }
-            for season, values in skill.seasons.items()
-        },
-    }
-
-
-def _numbers(values: np.ndarray) -> Any:
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim:
-        return [_numbers(value) for value in array]
-    return round(float(array), 5) if np.isfinite(array) else None
-
-
 def _number(value: np.ndarray) -> float:
     return float(value) if np.isfinite(value) else -np.inf
 
@@ -334,13 +274,10 @@ def _served(forecaster: "Forecaster | None") -> str:
 def _fits(plan: Plan, config: "TideNetConfig") -> "dict[str, FitMethod]":
     """Return how each method is fitted; damped persistence is always among them."""
     from tidenet.references import METHODS
-    from tidenet.references.networks import NETWORK_METHODS
     from tidenet.verification.rolling import reference_fit
 
-    wanted = plan.methods or (OURS, *METHODS)
-    if "all" in wanted:
-        wanted = (OURS, *METHODS, *NETWORK_METHODS)
-    known = (OURS, *METHODS, *NETWORK_METHODS)
+    known = _known_methods()
+    wanted = known if "all" in plan.methods else plan.methods or (OURS, *METHODS)
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise UnknownEvaluationMethodError(
@@ -357,6 +294,13 @@ def _fits(plan: Plan, config: "TideNetConfig") -> "dict[str, FitMethod]":
         else:
             fits[name] = _Once(_neural_fit(name, config.n_leads, plan.seed))
     return fits
+
+
+def _known_methods() -> tuple[str, ...]:
+    from tidenet.references import METHODS
+    from tidenet.references.networks import NETWORK_METHODS
+
+    return (OURS, *METHODS, *NETWORK_METHODS)
 
 
 def _neural_fit(name: str, n_leads: int, seed: int) -> "FitMethod":

@@ -8,11 +8,17 @@ import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flows.operations.workspace import Workspace
 from storage.errors import TidenetError
 from storage.weights import METADATA, WEIGHTS, model_digest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tidenet.upstream import UpstreamConfig
 
 LARGEST_MODEL_BYTES = 2_000_000_000
 LARGEST_METADATA_BYTES = 50_000_000
@@ -94,6 +100,7 @@ def fetch_model(workspace: Workspace, source: str, folder: Path) -> ModelFiles:
     """
     from ingest.sources.addresses import file_name_of, is_local, public_url
     from ingest.sources.errors import SourceFileMissingError
+    from tidenet.upstream.checkpoint import is_safetensors
 
     address = source.strip().rstrip("/")
     path = urlsplit(address).path if "://" in address else address
@@ -105,13 +112,63 @@ def fetch_model(workspace: Workspace, source: str, folder: Path) -> ModelFiles:
     weights_at = address if is_file else _joined(address, WEIGHTS)
     weights = _fetched(workspace, weights_at, folder / "weights", LARGEST_MODEL_BYTES)
     metadata = None
-    if _is_safetensors(weights):
+    if is_safetensors(weights):
         at = _joined(beside, METADATA)
         with suppress(ModelFileError, SourceFileMissingError):
             metadata = _fetched(workspace, at, folder / "metadata", LARGEST_METADATA_BYTES)
     return ModelFiles(
-        public_url(address), Path(beside).name if metadata else name, weights, metadata
+        public_url(address),
+        Path(beside.partition("?")[0]).name if metadata else name,
+        weights,
+        metadata,
     )
+
+
+@dataclass(frozen=True)
+class ResearchCheckpoint:
+    """What a checkpoint of the research code holds.
+
+    Parameters
+    ----------
+    state
+        Tensors by upstream's names.
+    config
+        The network's settings, read off them.
+    notes
+        What had to be assumed.
+    """
+
+    state: "dict[str, Tensor]"
+    config: "UpstreamConfig"
+    notes: tuple[str, ...]
+
+
+def research_checkpoint(files: ModelFiles) -> ResearchCheckpoint:
+    """Read a model without metadata, which has to be a checkpoint of the research code.
+
+    Raises
+    ------
+    PickledCodeError
+        If reading it could run code.
+    ModelFileError
+        If it holds the weights of something else.
+    UnreadableCheckpointError, UpstreamConfigError, UpstreamWeightsError
+        If it is damaged, or not whole.
+    """
+    from tidenet.upstream import assumed_config, from_state_dict, read_checkpoint
+
+    state = read_checkpoint(files.weights)
+    if not any(name.startswith("amplinet.") for name in state):
+        raise ModelFileError(
+            f"{files.origin} holds weights alone, and not those of the research code.",
+            found=f"tensors {', '.join(sorted(state)[:3])} ... and no {METADATA} beside them",
+            expected=f"{WEIGHTS} and {METADATA} in one folder, or a checkpoint of the research "
+            "code",
+            remedy=f"Put the {METADATA} of the same model beside the weights.",
+        )
+    config, notes = assumed_config(state)
+    from_state_dict(state, config)  # refuses missing, strange and misshapen tensors
+    return ResearchCheckpoint(state, config, notes)
 
 
 def _fetched(workspace: Workspace, url: str, folder: Path, limit_bytes: int) -> Path:
@@ -145,14 +202,6 @@ def _fetched(workspace: Workspace, url: str, folder: Path, limit_bytes: int) -> 
             expected=error.expected,
             remedy="Look at the file; it is not what its name says.",
         ) from error
-
-
-def _is_safetensors(file: Path) -> bool:
-    """Whether a file begins as safetensors do: the length of a JSON header, and its brace."""
-    with file.open("rb") as opened:
-        start = opened.read(9)
-    length = int.from_bytes(start[:8], "little")
-    return len(start) == 9 and start[8:] == b"{" and length < file.stat().st_size
 
 
 def _joined(address: str, name: str) -> str:

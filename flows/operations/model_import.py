@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.operations.model_files import ModelFileError, ModelFiles, fetch_model
+from flows.operations.model_files import ModelFiles, fetch_model, research_checkpoint
 from flows.operations.versions import training_of
 from flows.operations.workspace import Workspace
 from storage.errors import TidenetError
@@ -63,7 +63,7 @@ def import_model(
     name
         Beginning of its version; empty for that of where it comes from.
     note
-        What to write about it.
+        What to write about it. What had to be assumed of it is added.
     span
         Months that it has learned from, where its metadata do not say them.
 
@@ -95,7 +95,8 @@ def import_model(
         if sha256:
             files.require_checksum(sha256)
         if files.metadata is None:
-            weights, text = _research_checkpoint(files, store, Path(work))
+            weights, text, assumed = _research_checkpoint(files, store)
+            note = "; ".join(part for part in (note, *assumed) if part)
         else:
             weights, text = files.weights.read_bytes(), files.metadata.read_bytes()
     tensors, metadata = parse_model(weights, text, files.origin)
@@ -236,42 +237,24 @@ def _row(
     }
 
 
-def _research_checkpoint(files: ModelFiles, store: "CarbonEcs", work: Path) -> tuple[bytes, bytes]:
+def _research_checkpoint(
+    files: ModelFiles, store: "CarbonEcs"
+) -> tuple[bytes, bytes, tuple[str, ...]]:
     """Return a checkpoint of the research code as the two files of a model of method upstream.
 
-    Its tensors are called ``network.`` and upstream's name.
-
-    Raises
-    ------
-    PickledCodeError
-        If reading it could run code.
-    UnreadableCheckpointError, UpstreamConfigError, UpstreamWeightsError
-        If it is damaged, or no checkpoint of the research code.
+    Its tensors are called ``network.`` and upstream's name. With them comes what was assumed.
     """
     import numpy as np
 
-    from storage.weights import METADATA, WEIGHTS, model_files
+    from storage.weights import model_files
     from tidenet.belonging import NETWORK_PREFIX, PARTS, part_digests
     from tidenet.identity import Domain
-    from tidenet.upstream import from_state_dict, infer_config, read_checkpoint
 
-    # torch chooses its reader by the ending of a name, and here only the content counts.
-    plain = work / f"{files.weights.name}.pt"
-    plain.symlink_to(files.weights.absolute())
-    state = read_checkpoint(plain)
-    if not any(name.startswith("amplinet.") for name in state):
-        raise ModelFileError(
-            f"{files.origin} holds weights alone, and not those of the research code.",
-            found=f"tensors {', '.join(sorted(state)[:3])} ... and no {METADATA} beside them",
-            expected=f"{WEIGHTS} and {METADATA} in one folder, or a checkpoint of the research "
-            "code",
-            remedy=f"Put the {METADATA} of the same model beside the weights.",
-        )
-    config = infer_config(state)
-    from_state_dict(state, config)  # refuses missing, strange and misshapen tensors
+    found = research_checkpoint(files)
+    config = found.config
     tensors = {
         f"{NETWORK_PREFIX}.{name}": np.ascontiguousarray(value.detach().cpu().numpy())
-        for name, value in state.items()
+        for name, value in found.state.items()
     }
     metadata = {
         "method": "upstream",
@@ -280,7 +263,7 @@ def _research_checkpoint(files: ModelFiles, store: "CarbonEcs", work: Path) -> t
         "config": vars(config) | {"input_shape": list(config.input_shape)},
         PARTS: part_digests(tensors),
     } | Domain(store.grid, store.ocean).describe()
-    return model_files(tensors, metadata)
+    return *model_files(tensors, metadata), found.notes
 
 
 def _name_of(files: ModelFiles) -> str:

@@ -9,6 +9,9 @@ champion could never follow it, and the one in service would grow old; with it, 
 worth as much as the margin. Its default, 0.03, is a little more than the half-width of the interval
 between two seeds of one training, 0.023 (one-degree field of the East China Sea, 19 init months):
 an equal model passes.
+
+The first model of a grid becomes champion whatever the figures say, as long as it can be served.
+The figures are marked by the same conditions as any other's, and the reason says what it missed.
 """
 
 import getpass
@@ -92,6 +95,8 @@ def decide(
         reason = f"Champion, promoted by hand. {verdict}. {block}"
         return _decision(workspace, version, judgement, "by-hand", True, reason, trial)
     if judgement.champion is None:
+        # Without a champion nothing is forecast at all: the first model serves whatever its figures
+        # are, and they and the reason say what it did not pass.
         reason = f"Champion, the first model of this grid. {verdict}. {block}"
         return _decision(workspace, version, judgement, "first", True, reason, trial)
     promoted = not failures
@@ -113,8 +118,6 @@ def _marked(
     def passed(figure: PromotionFigure) -> bool:
         if figure.rival == "champion":
             return figure.low is not None and figure.low > (-margin if newer else 0.0)
-        if current is None and figure.rival == "damped-persistence":
-            return figure.difference > -margin
         return figure.difference > 0
 
     return tuple(

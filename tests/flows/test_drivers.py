@@ -1,15 +1,18 @@
 """Drivers of the record: read from products, renewed month by month, and part of what a run is."""
 
 import datetime as dt
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 from services import driver_products
-from services.small_loop import FIRST, LAST, World, all_passed, ocean
+from services.model_samples import changed
+from services.small_loop import FIRST, LAST, TINY, World, all_passed, ocean
 from typer.testing import CliRunner
 
 from flows.cli import app
@@ -24,11 +27,13 @@ from flows.operations.drivers import (
 from flows.operations.forecast import MadeForecast, current_champion, make_run
 from flows.operations.ingest import ingest
 from flows.operations.models import load_model
+from flows.operations.train import train
 from flows.operations.workspace import Workspace, flux_record
 from storage.carbon_ecs import MissingDriverError, RecordMismatchError
 from storage.grid import Grid
 from storage.months import Month, month, month_range
 from storage.settings import Settings
+from tidenet.belonging import part_digests
 
 COARSE = Grid("coarse-sst", south=24, west=119, step=1.0, n_lat=10, n_lon=9)
 SST = """\
@@ -313,3 +318,28 @@ def test_a_year_of_real_drivers_gives_a_transfer_like_the_bulk_formulas(
     pressure = (record.fco2 / transfer)[np.isfinite(transfer) & record.ocean]
     assert np.percentile(np.abs(pressure), 99) < 250  # uatm, as surveys find
     assert np.isfinite(transfer[:, record.ocean]).mean() > 0.9
+
+
+def test_an_evaluation_reads_the_drivers_of_a_saved_model(trained: World, tmp_path: Path) -> None:
+    world = with_products(trained)
+    deliver_index(world, LAST)
+    add_driver(world.workspace, "enso", ["test-index"])
+    reading = TINY.model_copy(update={"drivers": ("enso",), "n_epochs": 0})
+    version = train(world.workspace, until=month("2013-12"), config=reading).version
+
+    def follow(tensors: dict[str, Any], metadata: dict[str, Any]) -> None:
+        tensors["follow"] = np.ones_like(tensors["follow"])  # else the drivers are not looked at
+        metadata["parts"] = part_digests(tensors)
+
+    saved = shutil.copytree(world.home / "models" / version, tmp_path / "followed")
+    numbers = tmp_path / "numbers.json"
+    result = CliRunner().invoke(
+        app,
+        [
+            *("--home", str(world.home), "evaluate", "--methods", "trend", "--members", "4"),
+            *("--train-until", "2013-12", "--weights", str(changed(saved, follow))),
+            *("--json", str(numbers)),
+        ],
+    )
+    assert result.exit_code == 0, result.output
+    assert "followed" in json.loads(numbers.read_text())["methods"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from services.http_files import Trouble, serving
-from services.model_samples import changed, in_service, normalising
+from services.model_samples import Malicious, changed, in_service, normalising
 from services.small_loop import World
 
 from flows.operations import model_files as model_files_module
@@ -230,16 +230,6 @@ def test_a_model_that_does_not_say_what_it_learned_from_has_to_be_told(
     span = TrainingSpan(month("2010-01"), month("2013-12"))
     version = import_model(filled.workspace, str(model_folder), span=span)
     assert (version.trained_from, version.trained_until) == (span.first, span.last)
-
-
-class Malicious:
-    """What a pickle can do when it is loaded."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Path.touch, (self.path,))
 
 
 @pytest.mark.parametrize("kind", ["pickle", "torch"])

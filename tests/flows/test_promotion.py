@@ -129,7 +129,8 @@ def test_a_challenger_that_could_not_be_compared_waits_for_a_person(trained: Wor
 @pytest.mark.parametrize(
     ("climatology", "damped", "words"),
     [(1.0, 0.8, "It passes the gate"), (0.5, 0.8, "not better than climatology"),
-     (1.0, 0.4, "not better than damped-persistence")],
+     (1.0, 0.4, "not better than damped-persistence"),
+     (1.0, 0.59, "not better than damped-persistence")],
 )  # fmt: skip
 def test_the_first_model_forecasts_whatever_the_gate_says_and_the_reason_says_what(
     filled: World, climatology: float, damped: float, words: str
@@ -143,6 +144,8 @@ def test_the_first_model_forecasts_whatever_the_gate_says_and_the_reason_says_wh
     assert (decision.promoted, decision.kind) == (True, "first")
     assert "first model" in decision.reason
     assert words in decision.reason
+    passed = {f.rival: f.passed for f in decision.figures if f.lead_months == 0}
+    assert passed == {"climatology": climatology > 0.6, "damped-persistence": damped > 0.6}
 
 
 # --- on which months ------------------------------------------------------------------------------

@@ -26,6 +26,16 @@ def changed(folder: Path, change: Callable[[dict[str, Any], dict[str, Any]], obj
     return folder
 
 
+class Malicious:
+    """What a pickle can do when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.path,))
+
+
 def normalising(tensors: dict[str, Any]) -> str:
     """Return the name of an array of means: part of the normalisation."""
     return next(name for name in sorted(tensors) if "mean" in name and "network" not in name)

@@ -5,7 +5,7 @@ them back. `read_checkpoint` reads files of weights and never runs code that is 
 """
 
 from tidenet.upstream.checkpoint import read_checkpoint
-from tidenet.upstream.configuration import UpstreamConfig, infer_config
+from tidenet.upstream.configuration import UpstreamConfig, assumed_config, infer_config
 from tidenet.upstream.errors import (
     PickledCodeError,
     UnreadableCheckpointError,
@@ -27,6 +27,7 @@ __all__ = [
     "UpstreamInputError",
     "UpstreamWeightsError",
     "amplitude_weight",
+    "assumed_config",
     "from_state_dict",
     "infer_config",
     "lean_training",

@@ -16,6 +16,9 @@ _GLOBAL = re.compile(r"GLOBAL (\S+)")
 _NESTED = ("model", "state_dict", "model_state_dict", "module", "network")
 """Where training programs keep the model's weights inside a checkpoint."""
 
+_LARGEST_HEADER_BYTES = 100_000_000
+"""What safetensors itself allows; of a pickle or an archive these bytes make a larger number."""
+
 
 def read_checkpoint(file: Path | str) -> dict[str, Tensor]:
     """Return the tensors of a model by name.
@@ -36,7 +39,15 @@ def read_checkpoint(file: Path | str) -> dict[str, Tensor]:
         If it is no checkpoint, damaged, or holds no weights.
     """
     path = Path(file)
-    content = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
+    try:
+        content = _read_safetensors(path) if is_safetensors(path) else _read_pickle(path)
+    except OSError as error:
+        raise UnreadableCheckpointError(
+            "The checkpoint cannot be read.",
+            found=f"{type(error).__name__} for {path}",
+            expected="a file of weights",
+            remedy="Check the path and its permissions.",
+        ) from error
     state = _find_state(content)
     if not state:
         raise UnreadableCheckpointError(
@@ -48,19 +59,14 @@ def read_checkpoint(file: Path | str) -> dict[str, Tensor]:
     return state
 
 
-def _is_safetensors(path: Path) -> bool:
-    """Tell the format by its content: eight bytes of length, then a JSON header."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(9)
-    except OSError as error:
-        raise UnreadableCheckpointError(
-            "The checkpoint cannot be read.",
-            found=f"{type(error).__name__} for {path}",
-            expected="a file of weights",
-            remedy="Check the path and its permissions.",
-        ) from error
-    return start[8:] == b"{"
+def is_safetensors(path: Path) -> bool:
+    """Tell the format by its content, whatever the name: length of a JSON header, and its brace.
+
+    A file that was cut off later on is one too, so that it is called damaged and not code.
+    """
+    with path.open("rb") as file:
+        start = file.read(9)
+    return start[8:] == b"{" and int.from_bytes(start[:8], "little") <= _LARGEST_HEADER_BYTES
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -75,17 +81,16 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_pickle(path: Path) -> Any:
     import torch
-    from safetensors import SafetensorError
 
     try:
-        # The restricted unpickler calls nothing but what rebuilds tensors and containers.
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # The restricted unpickler calls nothing but what rebuilds tensors and containers. Of a path
+        # torch would believe the ending; of an open file it reads the content.
+        with path.open("rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         named = _GLOBAL.search(str(error))
         if named or _is_pickle(path):
             raise _code(path, named[1] if named else "an object of unknown kind") from error
-        raise _damaged(path, error) from error
-    except SafetensorError as error:  # torch believes the ending of a name
         raise _damaged(path, error) from error
     except (RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
         if "TorchScript" in str(error):

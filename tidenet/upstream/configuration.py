@@ -17,6 +17,10 @@ SIZE_MULTIPLE = 8
 """The fusion U-Net halves height and width three times."""
 
 
+DEFAULT_MODES, DEFAULT_SHAPE = 20, (128, 128)
+"""Upstream's ``spec_num`` and ``input_shape`` where training does not set them."""
+
+
 @dataclass(frozen=True)
 class UpstreamConfig:
     """Settings of the published network, by upstream's names.
@@ -45,7 +49,7 @@ class UpstreamConfig:
     T_out: int
     input_shape: tuple[int, int]
     n_layers: int = 3
-    spec_num: int = 20
+    spec_num: int = DEFAULT_MODES
 
     def __post_init__(self) -> None:
         wrong = [
@@ -131,7 +135,7 @@ def infer_config(
             expected="the state dict of upstream's models/tidenet.py",
             remedy="Give the state dict of the model itself, not of its optimiser or a part of it.",
         )
-    mask = state.get("spec_mask", state.get("alphamixer.spec_mask"))
+    mask = _mask(state)
     if mask is not None:
         spec_num = int(mask[0].sum()) if spec_num is None else spec_num
         input_shape = input_shape or (mask.shape[0], 2 * (mask.shape[1] - 1))
@@ -140,11 +144,39 @@ def infer_config(
             "The weights come without their buffers, so that not every setting can be read off.",
             found="no spec_mask",
             expected="spec_num and input_shape",
-            remedy="Give both as they were in training (upstream's defaults: 20, and 128 x 128).",
+            remedy="Give both as they were in training (upstream's defaults: "
+            f"{DEFAULT_MODES}, and {DEFAULT_SHAPE[0]} x {DEFAULT_SHAPE[1]}).",
         )
     dim, img_channels = state[first].shape[:2]
     _, t_in, t_out = state[mixing].shape
     return UpstreamConfig(img_channels, dim, t_in, t_out, input_shape, count_cells(state), spec_num)
+
+
+def assumed_config(state: "Mapping[str, Tensor]") -> tuple[UpstreamConfig, tuple[str, ...]]:
+    """Read the settings off weights, with upstream's defaults where only a missing buffer tells.
+
+    Returns
+    -------
+    UpstreamConfig, tuple of str
+        The settings, and what was assumed.
+
+    Raises
+    ------
+    UpstreamConfigError
+        If the shapes do not tell the other settings.
+    """
+    if _mask(state) is not None:
+        return infer_config(state), ()
+    height, width = DEFAULT_SHAPE
+    note = (
+        f"the weights come without their buffers: spec_num {DEFAULT_MODES} and maps of {height} x "
+        f"{width} are assumed, upstream's defaults"
+    )
+    return infer_config(state, spec_num=DEFAULT_MODES, input_shape=DEFAULT_SHAPE), (note,)
+
+
+def _mask(state: "Mapping[str, Tensor]") -> "Tensor | None":
+    return state.get("spec_mask", state.get("alphamixer.spec_mask"))
 
 
 def count_cells(names: "Mapping[str, Tensor]") -> int:

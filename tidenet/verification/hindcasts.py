@@ -118,7 +118,8 @@ def hindcast(
         for lead, sums in _score(forecast, held, climatology, record, masks):
             skill.append(EvaluationRow(method, init_month, lead, sums))
         rng = np.random.default_rng([seed, 1, int(init_month.astype(int)) % 2**32])
-        for lead, ranks in forecast_sums(forecast, record, climatology, masks, rng):
+        n_leads = held["persistence"].n_leads
+        for lead, ranks in forecast_sums(forecast, record, climatology, masks, rng, n_leads):
             probability.append(ProbabilityRow(method, init_month, lead, ranks))
     return skill, probability
 
@@ -146,7 +147,8 @@ def _score(
     masks: Mapping[str, np.ndarray],
 ) -> Iterable[tuple[int, SkillSums]]:
     spread, quantiles = spread_fields(forecast), quantile_fields(forecast)
-    for lead, valid in enumerate(forecast.valid_months):
+    # A method may give more leads than are compared.
+    for lead, valid in enumerate(forecast.valid_months[: held["persistence"].n_leads]):
         if valid > record.last_month:
             continue
         position = record.index(valid)

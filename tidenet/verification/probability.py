@@ -208,9 +208,13 @@ def forecast_sums(
     climatology: MonthlyClimatology,
     region_masks: Mapping[str, np.ndarray],
     rng: np.random.Generator,
+    n_leads: int | None = None,
 ) -> Iterator[tuple[int, ProbabilitySums]]:
-    """Score every lead of a forecast that the record has observed; yields lead and sums."""
-    for lead, valid in enumerate(forecast.valid_months):
+    """Score the leads of a forecast that the record has observed; yields lead and sums.
+
+    Of a forecast with more leads than ``n_leads``, the first ones count.
+    """
+    for lead, valid in enumerate(forecast.valid_months[:n_leads]):
         if valid > record.last_month:
             continue
         position = record.index(valid)

@@ -34,9 +34,10 @@ def test_safetensors_are_read_whatever_the_name(tmp_path, state):
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_a_state_dict_is_read(tmp_path, state, zipped):
-    torch.save(state, tmp_path / "weights.pth", _use_new_zipfile_serialization=zipped)
-    same(read_checkpoint(tmp_path / "weights.pth"), state)
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+def test_a_state_dict_is_read_whatever_the_name(tmp_path, state, zipped, name):
+    torch.save(state, tmp_path / name, _use_new_zipfile_serialization=zipped)
+    same(read_checkpoint(tmp_path / name), state)
 
 
 def test_a_training_checkpoint_gives_the_weights_of_its_model(tmp_path, state):
@@ -50,12 +51,13 @@ def test_a_training_checkpoint_gives_the_weights_of_its_model(tmp_path, state):
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_pickled_code_is_refused_and_never_runs(tmp_path, state, zipped):
+@pytest.mark.parametrize("name", ["evil.pt", "evil.safetensors"])
+def test_pickled_code_is_refused_and_never_runs(tmp_path, state, zipped, name):
     made = tmp_path / "made-by-code"
     content = {"model": state, "args": Malicious(made)}
-    torch.save(content, tmp_path / "evil.pt", _use_new_zipfile_serialization=zipped)
+    torch.save(content, tmp_path / name, _use_new_zipfile_serialization=zipped)
     with pytest.raises(PickledCodeError, match="system") as error:
-        read_checkpoint(tmp_path / "evil.pt")
+        read_checkpoint(tmp_path / name)
     assert "safetensors" in error.value.remedy
     assert not made.exists()
 
@@ -91,6 +93,15 @@ def test_a_cut_off_checkpoint_is_refused(tmp_path, state):
     whole = (tmp_path / "weights.pt").read_bytes()
     (tmp_path / "weights.pt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UnreadableCheckpointError):
+        read_checkpoint(tmp_path / "weights.pt")
+
+
+@pytest.mark.parametrize("kept", [12, 1000])
+def test_safetensors_that_were_cut_off_are_called_damaged_and_not_code(tmp_path, kept):
+    # A header of this length begins like a pickle.
+    header = b"\x80\x01" + bytes(6) + b'{"w":{"dtype":"F32","shape":[300],"data_offsets":[0,1200]}}'
+    (tmp_path / "weights.pt").write_bytes((header.ljust(8 + 0x180) + bytes(1200))[:kept])
+    with pytest.raises(UnreadableCheckpointError, match="SafetensorError"):
         read_checkpoint(tmp_path / "weights.pt")
 
 

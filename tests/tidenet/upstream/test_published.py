@@ -10,6 +10,7 @@ from tidenet.upstream import (
     UpstreamInputError,
     UpstreamWeightsError,
     amplitude_weight,
+    assumed_config,
     from_state_dict,
     infer_config,
     losses,
@@ -121,6 +122,15 @@ def test_the_settings_are_read_off_the_weights(state, settings):
         infer_config(bare)
     told = infer_config(bare, spec_num=5, input_shape=(16, 24))
     assert told == UpstreamConfig.from_mapping(settings)
+
+
+def test_upstreams_defaults_are_taken_where_only_a_missing_buffer_tells(state, settings):
+    assert assumed_config(state) == (UpstreamConfig.from_mapping(settings), ())
+    bare = {name: tensor for name, tensor in state.items() if name not in BUFFERS}
+    config, notes = assumed_config(bare)
+    defaults = {"spec_num": 20, "input_shape": (128, 128)}
+    assert config == UpstreamConfig.from_mapping(settings | defaults)
+    assert ["128 x 128" in note for note in notes] == [True]
 
 
 def test_the_layers_setting_has_no_effect_as_upstream(state, settings):

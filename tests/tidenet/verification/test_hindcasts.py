@@ -3,7 +3,9 @@ import pytest
 
 from storage.months import month
 from tidenet.errors import NotEnoughMonthsError
+from tidenet.references import KEPT, fit_method, fit_shared
 from tidenet.verification import add_up, evaluate, scores, summarise
+from tidenet.verification.hindcasts import hindcast
 
 INITS = [month("2012-12"), month("2013-05"), month("2013-10")]
 
@@ -25,6 +27,25 @@ def test_leads_that_are_not_observed_yet_are_left_out(trained, record):
     found = rows(trained, record)
     counted = {m: sum(r.init_month == m and r.method == "tidenet" for r in found) for m in INITS}
     assert list(counted.values()) == [6, 6, 2]
+
+
+def test_of_a_method_with_more_leads_the_first_ones_are_scored(trained, record):
+    shared = fit_shared(record.until(month("2012-12")), 2)
+    fewer = {name: fit_method(name, shared, 2) for name in KEPT}
+    evaluated = evaluate(
+        {"tidenet": trained},
+        record,
+        INITS[:1],
+        climatology=fewer["climatology"].climatology,
+        references=fewer,
+        n_members=3,
+    )
+    assert [row.lead_months for row in evaluated] == [1, 2]
+    skill, probability = hindcast(
+        {"tidenet": trained}, record, INITS[0], beside=fewer, n_members=3, seed=0
+    )
+    assert [row.lead_months for row in skill] == [1, 2]
+    assert [row.lead_months for row in probability] == [1, 2]
 
 
 def test_references_have_no_skill_against_themselves(trained, record):

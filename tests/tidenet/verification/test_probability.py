@@ -1,6 +1,7 @@
 """Sums and scores of ensembles."""
 
 import operator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -300,6 +301,15 @@ def test_every_observed_lead_of_a_forecast_is_scored_and_becomes_rows_with_inter
         forecast = Forecast(GRID, init, members, np.zeros((3, *GRID.shape), np.float32))
         for lead, sums in forecast_sums(forecast, record, climatology, {"all": ocean}, rng):
             rows.append(ProbabilityRow("dice", init, lead, sums))
+    first = forecast_sums(
+        replace(forecast, init_month=record.first_month),
+        record,
+        climatology,
+        {"all": ocean},
+        rng,
+        2,
+    )
+    assert [lead for lead, _ in first] == [1, 2]
     assert len(rows) == 39 + 38 + 37
     assert {row.sums.n_cells for row in rows} == {25}
     sums = monthly_sums(rows, "dice")
