@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 OURS, DAMPED = "tidenet", "damped-persistence"
 
+YEAR = "year"
+"""Stands beside the seasons for all months together."""
+
 
 class UnknownEvaluationMethodError(TidenetError):
     """A method was to be evaluated that does not exist."""
@@ -74,7 +77,8 @@ class MethodSkill:
         Other scores by name (lead,): ``rmse``, ``bias``, ``acc``, ``spread_skill``,
         ``coverage_50``, ``coverage_90``, ``brier_skill``, ``roc_area``, ``reliability``, ...
     seasons
-        `msss` and the probability scores by season of the valid month.
+        All scores with their intervals by season of the valid month, and of the whole `YEAR`;
+        the rank histogram and the reliability diagram of "is a source" among them (lead, class).
     """
 
     msss: "Interval"
@@ -207,8 +211,14 @@ def evaluate(
 def method_skill(hindcasts: "RollingHindcasts", name: str, leads: tuple[int, ...]) -> MethodSkill:
     """Return the scores of one method with their intervals."""
     from tidenet.verification.bootstrap import interval, intervals, paired_difference
-    from tidenet.verification.monthly import SEASONS, mean_over_leads, monthly_sums, skill_against
-    from tidenet.verification.probability_scores import probability_scores
+    from tidenet.verification.monthly import (
+        SEASONS,
+        error_scores,
+        mean_over_leads,
+        monthly_sums,
+        skill_against,
+    )
+    from tidenet.verification.probability_scores import probability_scores, probability_shapes
     from tidenet.verification.scoring import add_up, scores
 
     def rng() -> np.random.Generator:
@@ -226,12 +236,15 @@ def method_skill(hindcasts: "RollingHindcasts", name: str, leads: tuple[int, ...
     other: dict[str, np.ndarray] = {key: np.array([s[key] for s in by_lead]) for key in by_lead[0]}
     other |= {key: np.asarray(v) for key, v in probability_scores(ranks.total()).items()}
     seasons = {}
-    for season in SEASONS:
+    for season in (None, *SEASONS):
         errors = monthly_sums(hindcasts.skill, name, leads=leads, season=season)
         part = monthly_sums(hindcasts.probability, name, leads=leads, season=season)
         if errors.used.any():
-            found = intervals(part, probability_scores, rng=rng(), window=window, n_resamples=500)
-            seasons[season] = {"msss": interval(errors, msss, rng=rng(), window=window)} | found
+            seasons[season or YEAR] = {
+                **intervals(errors, error_scores, rng=rng(), window=window, n_resamples=500),
+                **intervals(part, probability_scores, rng=rng(), window=window, n_resamples=500),
+                **intervals(part, probability_shapes, rng=rng(), window=window, n_resamples=500),
+            }
     return MethodSkill(
         interval(ours, msss, rng=rng(), window=window),
         interval(ours, mean_over_leads(msss), rng=rng(), window=window),

@@ -6,12 +6,11 @@ of a lead to the mean of the leads, and their mean to 1 (empirical Bayes, by mom
 logarithm of the variance). The mean of the forecast is never changed.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from storage.errors import TidenetError
-from tidenet.forecaster import Forecast
 from tidenet.verification.monthly import SEASONS, season_of
 
 PRIOR_LOG_SD = np.log(2.0)
@@ -26,12 +25,6 @@ YEAR_SD_WEIGHT = 2.0
 
 ODD_YEAR = 2.0
 """A year whose error is this many times the median year's counts as this many times only."""
-
-INNER, OUTER = 0.67448975, 1.64485363
-"""Half widths of the central 50 and 90 % intervals of the standard normal."""
-
-TAIL_YEARS = 2.0
-"""Years that the normal shape counts for beside those that were seen."""
 
 _FACTOR_LIMITS = (0.5, 2.0)
 
@@ -68,26 +61,6 @@ class SpreadFactors:
         return chosen
 
 
-@dataclass(frozen=True)
-class TailMap:
-    """A monotone map of standardised errors that is odd, so that it moves no mean.
-
-    A normal error of the size of the 50 % interval's end becomes `inner` times larger, one of the
-    90 % interval's end and beyond `outer` times; linear between.
-    """
-
-    inner: float = 1.0
-    outer: float = 1.0
-
-    def apply(self, z: np.ndarray) -> np.ndarray:
-        """Return mapped standardised errors, in the shape and type of `z`."""
-        size = np.abs(z)
-        known = (0.0, INNER, OUTER)
-        mapped = np.interp(size, known, (0.0, INNER * self.inner, OUTER * self.outer))
-        mapped = np.where(size > OUTER, size * self.outer, mapped)
-        return np.copysign(mapped, z).astype(z.dtype)
-
-
 def variance_ratios(errors: np.ndarray, variance: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return squared error over predicted variance, (month, lead), mean over the area.
 
@@ -115,27 +88,6 @@ def variance_ratios(errors: np.ndarray, variance: np.ndarray, weight: np.ndarray
     least = 0.01 * np.nan_to_num(mean)[..., None, None]
     ratio = np.square(np.where(there, errors, 0.0)) / np.maximum(np.maximum(variance, least), 1e-30)
     return _over((weight * ratio).sum(axis=(-2, -1)), total)
-
-
-def regional_ratios(
-    errors: np.ndarray, variance_of_mean: np.ndarray, weight: np.ndarray
-) -> np.ndarray:
-    """Return squared error of the regional mean over its predicted variance, (month, lead).
-
-    The check on correlated errors: an ensemble may be right in every cell and far too sure of the
-    sum of them. One value a month: only the mean over many says something.
-
-    Parameters
-    ----------
-    errors, weight
-        As for `variance_ratios`.
-    variance_of_mean
-        Predicted variance of the area-weighted mean, (lead,) or (month, lead).
-    """
-    weight = np.broadcast_to(weight, errors.shape)
-    total = weight.sum(axis=(-2, -1))
-    mean = _over((weight * np.where(weight > 0, errors, 0.0)).sum(axis=(-2, -1)), total)
-    return _over(np.square(mean), np.broadcast_to(variance_of_mean, mean.shape))
 
 
 def fit_spread_factors(
@@ -193,121 +145,6 @@ def fit_spread_factors(
         float(np.sqrt(uncertainty) / 2),
         len(ratios),
     )
-
-
-def fit_tail_map(
-    standardised: np.ndarray, weight: np.ndarray, *, block_months: int = 12
-) -> TailMap:
-    """Fit the shape of the errors' distribution, the same for all leads and seasons.
-
-    Parameters
-    ----------
-    standardised
-        Errors over the calibrated standard deviation (month, lead, height, width).
-    weight
-        As for `variance_ratios`.
-    block_months
-        Months in a row that count as one independent case.
-
-    Notes
-    -----
-    The median and the 90 % quantile of the size of the errors, over those of the normal, as
-    logarithms, shrunk to the normal's shape by ``years / (years + TAIL_YEARS)``.
-    """
-    weight = np.broadcast_to(weight, standardised.shape)
-    there = weight > 0
-    if not there.any():
-        raise NoHindcastsError(
-            "There is nothing to fit the shape of the errors on.",
-            found="no observed cell",
-            expected="hindcasts of observed months",
-            remedy="Make the validation block longer than the longest lead.",
-        )
-    size, w = np.abs(standardised[there]), weight[there]
-    order = np.argsort(size)
-    below = np.cumsum(w[order]) / w.sum()
-    at = np.minimum(np.searchsorted(below, (0.5, 0.9)), len(order) - 1)
-    years = len(standardised) / block_months
-    trust = years / (years + TAIL_YEARS)
-    sizes = np.maximum(size[order][at], 1e-3)
-    inner, outer = np.exp(trust * np.log(sizes / (INNER, OUTER)))
-    return TailMap(float(inner), float(np.clip(outer, 0.6 * inner, 2.5 * inner)))
-
-
-def variance_of_mean(
-    patterns: np.ndarray, local_std: np.ndarray, weight: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return what coherent patterns and local noise give to the variance of the regional mean.
-
-    Parameters
-    ----------
-    patterns
-        (pattern, lead, height, width), each times one normal number for the whole map.
-    local_std
-        (lead, height, width), independent from cell to cell.
-    weight
-        Area (height, width), 0 on land.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Two float64 (lead,), whose sum is the variance of the mean.
-    """
-    share = weight / weight.sum()
-    coherent = np.square((patterns * share).sum(axis=(-2, -1))).sum(axis=0)
-    local = np.square(local_std * share).sum(axis=(-2, -1))
-    return coherent, local
-
-
-def coherent_and_local_factors(
-    cell_factor: np.ndarray,
-    regional_factor: np.ndarray,
-    patterns: np.ndarray,
-    local_std: np.ndarray,
-    weight: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return factors on patterns and local noise that make cells and the regional mean right.
-
-    Parameters
-    ----------
-    cell_factor, regional_factor
-        (lead,) factor wanted on the standard deviation of cells, and of the regional mean.
-    patterns, local_std, weight
-        As for `variance_of_mean`.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Factors on the standard deviation (lead,). Where no pair of them does both, the cells are
-        made right and the regional mean comes as near as it can.
-    """
-    share = weight / weight.sum()
-    far, near = variance_of_mean(patterns, local_std, weight)
-    coherent = (np.square(patterns).sum(axis=0) * share).sum(axis=(-2, -1))
-    local = (np.square(local_std) * share).sum(axis=(-2, -1))
-    cells = np.square(cell_factor) * (coherent + local)
-    region = np.square(regional_factor) * (far + near)
-    # cells = a coherent + b local and region = a far + b near, for a and b not negative.
-    both = coherent * near - local * far
-    a = _over(cells * near - region * local, both, otherwise=np.square(cell_factor))
-    a = np.clip(a, 0.0, _over(cells, coherent, otherwise=np.inf))
-    b = _over(np.maximum(cells - a * coherent, 0.0), local, otherwise=np.square(cell_factor))
-    return np.sqrt(a), np.sqrt(b)
-
-
-def recalibrated(
-    forecast: Forecast, factors: SpreadFactors, tails: TailMap | None = None
-) -> Forecast:
-    """Return a forecast with its members moved around its best estimate, which stays."""
-    factor = factors.at(forecast.valid_months)
-    members = np.empty_like(forecast.members)
-    for lead, mean in enumerate(forecast.mean):
-        error = forecast.members[:, lead] - mean
-        if tails is not None:
-            spread = np.sqrt(np.square(error).mean(axis=0))
-            error = tails.apply(error / np.where(spread > 0, spread, 1.0)) * spread
-        members[:, lead] = mean + factor[lead] * error
-    return replace(forecast, members=members)
 
 
 def _without_odd_blocks(ratios: np.ndarray, block: np.ndarray) -> np.ndarray:
@@ -373,12 +210,7 @@ def _mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
     return _over(np.nansum(values, axis=axis, keepdims=keep), count.astype(float))
 
 
-def _over(
-    upper: np.ndarray, lower: np.ndarray, otherwise: np.ndarray | float = np.nan
-) -> np.ndarray:
-    """Return a quotient, and something else where nothing is below."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        quotient: np.ndarray = np.where(
-            lower != 0, upper / np.where(lower != 0, lower, 1), otherwise
-        )
+def _over(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    """Return a quotient, NaN where nothing is below."""
+    quotient: np.ndarray = np.where(lower != 0, upper / np.where(lower != 0, lower, 1), np.nan)
     return quotient

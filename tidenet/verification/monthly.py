@@ -212,8 +212,24 @@ def mean_over_leads(statistic: Statistic) -> Statistic:
     return mean
 
 
-msss_over_leads = mean_over_leads(msss)
-crpss_over_leads = mean_over_leads(crpss)
+def error_scores(totals: Totals) -> dict[str, np.ndarray]:
+    """Return the scores of `SkillSums` totals, each (..., lead); NaN where one is not defined.
+
+    Returns
+    -------
+    dict
+        ``msss`` against climatology; ``acc``, the anomaly correlation, means not taken out;
+        ``bias``, ``rmse``, ``mae`` (mmol m-2 d-1).
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sizes = totals["forecast_anomaly_squared"] * totals["observed_anomaly_squared"]
+        return {
+            "msss": msss(totals),
+            "acc": totals["anomaly_product"] / np.sqrt(sizes),
+            "bias": totals["error"] / totals["weight"],
+            "rmse": np.sqrt(totals["squared_error"] / totals["weight"]),
+            "mae": totals["absolute_error"] / totals["weight"],
+        }
 
 
 def listed(months: np.ndarray) -> str:

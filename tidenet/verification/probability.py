@@ -8,16 +8,15 @@ Probabilities of an ensemble of m members have only the values 0/m ... m/m. Kept
 reliability, resolution, ROC and the Brier score are exact, without bins.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from storage.errors import TidenetError
 from storage.months import Month
 from tidenet.aggregates import quantiles as member_quantiles
 from tidenet.climatology import MonthlyClimatology
-from tidenet.forecaster import QUANTILES, Forecast
+from tidenet.forecaster import Forecast
 from tidenet.record import FluxRecord
 from tidenet.verification.scoring import crps_of_members, crps_of_normal
 
@@ -26,15 +25,8 @@ _KM2 = 1e-6
 _SLAB_VALUES = 4_000_000
 """Member values worked on at a time, some 100 MB with all that is made of them."""
 
-PSEUDO_MEMBERS = 99
-"""Members that archived quantiles are opened up to, at the probabilities 0.01 ... 0.99."""
-
 CENTRAL = (0.05, 0.25, 0.75, 0.95)
 """Ends of the central 90 and 50 % intervals."""
-
-
-class EnsembleSizeError(TidenetError):
-    """Sums of ensembles of different sizes cannot be added."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,46 +154,6 @@ def probability_sums(
     return _sums(lambda rows: members[:, rows], len(members), month, region_masks, rng, mean)
 
 
-def quantile_sums(
-    quantiles: np.ndarray,
-    month: VerifiedMonth,
-    region_masks: Mapping[str, np.ndarray],
-    *,
-    rng: np.random.Generator,
-    mean: np.ndarray | None = None,
-    levels: tuple[float, ...] = QUANTILES,
-) -> list[ProbabilitySums]:
-    """Score a forecast of which only quantiles were kept; as `probability_sums`.
-
-    The quantiles (quantile, lat, lon) are opened up to `PSEUDO_MEMBERS` members, equally likely to
-    have the observed value between them: linear between quantiles on the scale of the standard
-    normal's, and beyond the outermost with the slope of the last pair (normal tails). Quantiles of
-    cells do not say how cells err together: the sums of the regional mean are 0.
-    """
-
-    def members_of(rows: slice) -> np.ndarray:
-        return open_quantiles(quantiles[:, rows], levels, PSEUDO_MEMBERS)
-
-    rows = _sums(members_of, PSEUDO_MEMBERS, month, region_masks, rng, mean)
-    rank = np.zeros(PSEUDO_MEMBERS + 1)
-    return [
-        replace(row, regional_squared_error=0.0, regional_variance=0.0, regional_rank=rank)
-        for row in rows
-    ]
-
-
-def open_quantiles(quantiles: np.ndarray, levels: tuple[float, ...], n: int) -> np.ndarray:
-    """Return members at the probabilities ``k / (n + 1)`` from quantiles, (n, ...)."""
-    from scipy.special import ndtri
-
-    known, wanted = ndtri(np.asarray(levels)), ndtri(np.arange(1, n + 1) / (n + 1))
-    right = np.clip(np.searchsorted(known, wanted), 1, len(known) - 1)
-    share = (wanted - known[right - 1]) / (known[right] - known[right - 1])
-    share = share.astype(np.float32).reshape(n, *[1] * (quantiles.ndim - 1))
-    opened: np.ndarray = quantiles[right - 1] * (1 - share) + quantiles[right] * share
-    return opened
-
-
 def forecast_sums(
     forecast: Forecast,
     record: FluxRecord,
@@ -228,31 +180,6 @@ def forecast_sums(
         members, mean = forecast.members[:, lead], forecast.mean[lead]
         for sums in probability_sums(members, month, region_masks, rng=rng, mean=mean):
             yield lead + 1, sums
-
-
-def add_probability(sums: Iterable[ProbabilitySums]) -> ProbabilitySums:
-    """Return the sums of several months, leads or runs together.
-
-    The region is kept where all agree and is ``mixed`` where they do not.
-
-    Raises
-    ------
-    EnsembleSizeError
-        If the ensembles differ in size: their ranks do not add up.
-    """
-    rows = list(sums)
-    sizes = sorted({len(row.rank_weight) - 1 for row in rows})
-    if len(sizes) != 1:
-        raise EnsembleSizeError(
-            "Ranks and classes of ensembles of different sizes do not add up.",
-            found=f"ensembles of {', '.join(map(str, sizes)) or 'no'} members",
-            expected="one size",
-            remedy="Add up the runs of each ensemble size by themselves.",
-        )
-    names = [field.name for field in fields(ProbabilitySums) if field.name != "region"]
-    totals = {name: sum(getattr(row, name) for row in rows) for name in names}
-    regions = {row.region for row in rows}
-    return ProbabilitySums(region=regions.pop() if len(regions) == 1 else "mixed", **totals)
 
 
 def _sums(

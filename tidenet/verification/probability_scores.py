@@ -13,12 +13,7 @@ import numpy as np
 from tidenet.verification.monthly import Totals
 
 if TYPE_CHECKING:
-    from tidenet.verification.probability import ProbabilitySums
-
-
-def totals_of(sums: "ProbabilitySums") -> dict[str, np.ndarray]:
-    """Return the totals of one record of sums, without the axis of leads."""
-    return {name: np.asarray(value) for name, value in vars(sums).items() if name != "region"}
+    pass
 
 
 def probability_scores(totals: Totals) -> dict[str, np.ndarray]:
@@ -54,6 +49,19 @@ def probability_scores(totals: Totals) -> dict[str, np.ndarray]:
         "width_90": _ratio(totals["width_90"], weight),
         "rank_reliability_index": np.abs(shares - 1 / shares.shape[-1]).sum(axis=-1),
     }
+
+
+def probability_shapes(totals: Totals) -> dict[str, np.ndarray]:
+    """Return what diagrams are drawn from, each (..., lead, class).
+
+    Returns
+    -------
+    dict
+        ``rank_shares``, the rank histogram; ``reliability_probability``,
+        ``reliability_frequency`` and ``reliability_share`` of `reliability_curve`.
+    """
+    curve = {f"reliability_{name}": values for name, values in reliability_curve(totals).items()}
+    return {"rank_shares": rank_shares(totals), **curve}
 
 
 def reliability_curve(totals: Totals, n_bins: int = 10) -> dict[str, np.ndarray]:
@@ -115,23 +123,6 @@ def rank_shares(totals: Totals, name: str = "rank_weight") -> np.ndarray:
     """
     counts = totals[name]
     return _ratio(counts, counts.sum(axis=-1, keepdims=True))
-
-
-def rank_chi_square(
-    totals: Totals, independent: np.ndarray | float, name: str = "rank_weight"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return Pearson's chi-square of a flat rank histogram, and its p-value, each (..., lead).
-
-    Cells of one map are not independent, nor are overlapping months: `independent` says how many
-    independent cases there are, for instance the effective months of an `Interval`. With fewer
-    than some five per rank the p-value is rough.
-    """
-    from scipy.stats import chi2
-
-    shares = rank_shares(totals, name)
-    n = shares.shape[-1]
-    statistic = np.asarray(independent) * (np.square(shares - 1 / n) * n).sum(axis=-1)
-    return statistic, chi2.sf(statistic, n - 1)
 
 
 def _brier_scores(totals: Totals) -> dict[str, np.ndarray]:

@@ -19,9 +19,9 @@ from tidenet.verification.monthly import (
     NoScoresError,
     UnpairedMonthsError,
     common_months,
+    mean_over_leads,
     monthly_sums,
     msss,
-    msss_over_leads,
     season_of,
     skill_against,
 )
@@ -333,7 +333,7 @@ def test_a_lead_without_observations_has_no_score_and_spoils_no_mean():
     sums = sums_of(weight=weight, squared_error=errors, squared_error_climatology=2 * weight)
     found = interval(sums, msss, rng=rng)
     assert np.isnan([found.estimate[1], found.low[1], found.high[1]]).all()
-    mean = interval(sums, msss_over_leads, rng=rng)
+    mean = interval(sums, mean_over_leads(msss), rng=rng)
     assert mean.estimate == pytest.approx(found.estimate[0])
     assert float(mean.low) < float(mean.estimate) < float(mean.high)
 

@@ -9,6 +9,7 @@ from services.small_sea import small_record
 from storage.months import month
 from tidenet.configuration import TideNetConfig
 from tidenet.errors import NotEnoughMonthsError
+from tidenet.forecaster import Forecast
 from tidenet.record import FluxRecord
 from tidenet.references import METHODS, fit_reference
 from tidenet.training import refit, train
@@ -69,6 +70,21 @@ def test_a_planted_leak_is_caught():
     assert leaks(
         small_record(), lambda world: lambda _: fit_reference("climatology", world, N_LEADS)
     )
+
+
+def test_a_method_that_looks_at_all_that_it_is_given_sees_its_init_month_last():
+    class Looking:
+        n_history, n_leads, seen = 1, N_LEADS, set()
+
+        def forecast(self, record, init_month, *, n_members, rng):
+            self.seen.add((str(init_month), str(record.last_month), len(record.fco2)))
+            mean = np.repeat(record.fco2[-1:], N_LEADS, axis=0)
+            return Forecast(record.grid, init_month, np.stack([mean] * n_members), mean)
+
+    looking, record = Looking(), small_record()
+    hindcasts(record, {"looking": lambda _: looking})
+    months = np.arange(month("2012-01"), month("2013-07"))
+    assert looking.seen == {(str(m), str(m), record.index(m) + 1) for m in months}
 
 
 def test_months_after_the_init_month_change_no_score_of_the_months_before():
