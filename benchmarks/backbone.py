@@ -81,7 +81,7 @@ class Trial:
         config = self.config.model_copy(update={"n_epochs": epochs, "learning_rate": 5e-4})
         known = self.record.until(self.until)
         windows = split_windows(
-            len(known.fco2), config.reach, self.n_leads, config.validation_months
+            len(known.fco2), config.n_history, self.n_leads, config.validation_months
         )
         early = known.until(known.first_month + (windows.n_fitting_months - 1))
         shared = fit_shared(early, self.n_leads, config.working_cells)

@@ -64,7 +64,7 @@ VARIANTS = {
         {"backbone": "none", "surrogate_months": 240}
     ),
     "240 months of surrogates besides": Variant({"surrogate_months": 240}),
-    "three networks of other seeds": Variant({"n_networks": 3}),
+    "two networks of other seeds": Variant({"n_networks": 2}),
     "weights not averaged": Variant({"ema_decay": 0.0}),
     "no loss of amplitude and phase": Variant({"amplitude_loss": 0.0, "phase_loss": 0.0}),
     "windows not blended": Variant(surrounding=_windows_as_they_are),

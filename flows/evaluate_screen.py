@@ -36,9 +36,9 @@ def print_evaluation(found: Evaluation) -> None:
         "interval of the gain lies above zero"
     )
     # A number is not to be cut off because the screen is narrow, or is none.
-    console = Console(width=max(CONSOLE.width, WIDTH))
     for table in (_table(found, title), _probability_table(found)):
-        console.print(table)
+        needed = CONSOLE.measure(table, options=CONSOLE.options.update(width=10_000)).maximum
+        Console(width=max(CONSOLE.width, WIDTH, needed)).print(table)
     for name, why in found.failed.items():
         say(f"{name}: no forecasts, {why}")
     if OURS in found.methods:
@@ -222,7 +222,13 @@ def _empty(title: str, columns: list[str]) -> Table:
 
 
 def _signed(value: float | np.ndarray) -> str:
-    return f"{float(value):+.2f}" if np.isfinite(value) else "-"
+    """Return a skill in five characters, however bad it is."""
+    number = float(value)
+    if not np.isfinite(number):
+        return "-"
+    if abs(number) >= 999.5:
+        return "<-999" if number < 0 else ">+999"
+    return f"{number:+.2f}" if abs(number) < 9.995 else f"{number:+.0f}"
 
 
 def _clear(difference: "Interval") -> str:

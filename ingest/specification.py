@@ -268,11 +268,6 @@ class ProductSpecification(_Product):
         return (self.table.quantity,) if self.table is not None else tuple(self.quantities)
 
     @property
-    def delivers_flux(self) -> bool:
-        """Whether its months can enter the record as they are."""
-        return FLUX in self.quantities
-
-    @property
     def uncertainty(self) -> float:
         """Standard deviation of an observed flux whose file states none, mmol m-2 d-1."""
         stated = self.quantities[FLUX].uncertainty

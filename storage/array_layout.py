@@ -33,11 +33,6 @@ class Variable:
     chunks: tuple[int, ...]
     fill_value: Any = None
 
-    @property
-    def grows(self) -> bool:
-        """Whether the array has a row for each month."""
-        return self.dims[0] == "time"
-
 
 def time_value(month: Month) -> int:
     """Return the number of days from 1970-01-01 to the first day of a month."""

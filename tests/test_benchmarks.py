@@ -1,4 +1,4 @@
-"""The benchmarks are programs of their own: they start with the code as it is, and score rightly."""
+"""The benchmarks are programs of their own: they start with the code as it is, and score well."""
 
 import importlib
 from pathlib import Path

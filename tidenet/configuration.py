@@ -95,10 +95,17 @@ class TideNetConfig(BaseModel):
     backbone: str = Field(
         "shipped",
         description="weights that training starts from: 'shipped', those of the package "
-        "(pre-trained on simulated worlds) where they fit the network; 'none'; or a file",
+        "(pre-trained on simulated worlds) where they fit the network; 'none'; a file; or "
+        "the folder of a training's checkpoint",
     )
     n_networks: int = Field(
         1, ge=1, le=16, description="networks of different seeds whose mean is followed"
+    )
+    surrogate_months: int = Field(
+        0,
+        ge=0,
+        description="months of a surrogate history, drawn from a linear inverse model of the "
+        "training period, to learn from besides; at least two windows, or 0",
     )
     n_patterns: int = Field(24, ge=1, description="error patterns that dress the ensemble")
 
@@ -111,15 +118,14 @@ class TideNetConfig(BaseModel):
             )
         return self
 
-    @property
-    def window(self) -> int:
-        """Months from the first input to the last target."""
-        return self.n_history + self.n_leads
-
-    @property
-    def reach(self) -> int:
-        """Months of history that a forecast needs, the init month included."""
-        return self.n_history
+    @model_validator(mode="after")
+    def _surrogates_hold_two_windows(self) -> Self:
+        least = self.n_history + self.n_leads + 1
+        if 0 < self.surrogate_months < least:
+            raise ValueError(
+                f"surrogate_months, {self.surrogate_months}, must be 0 or at least {least}"
+            )
+        return self
 
     @classmethod
     def tiny(cls, **changes: object) -> Self:

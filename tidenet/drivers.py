@@ -15,6 +15,7 @@ from storage.errors import TidenetError
 from storage.months import calendar_months
 from tidenet.errors import NotEnoughMonthsError
 from tidenet.record import FluxRecord
+from tidenet.working_grid import WorkingGrid
 
 STD_FLOOR = 0.1
 """Least standard deviation, as a part of the area's root mean variance."""
@@ -102,6 +103,27 @@ class DriverScaling:
             anomaly = np.clip(anomaly / self.std[name][month], -LARGEST_ANOMALY, LARGEST_ANOMALY)
             channel[...] = np.where(record.ocean, np.nan_to_num(anomaly, nan=0.0), 0.0)
         return channels
+
+    def maps(self, record: FluxRecord, positions: range, grid: WorkingGrid) -> np.ndarray:
+        """Return the anomalies of several months on a coarser grid.
+
+        Parameters
+        ----------
+        record
+            Months with the drivers.
+        positions
+            Time positions in it.
+        grid
+            Grid of the result.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32 (time, driver, height, width).
+        """
+        if not self.names:
+            return np.zeros((len(positions), 0, *grid.shape), dtype=np.float32)
+        return np.stack([grid.coarsen(self.anomalies(record, position)) for position in positions])
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Return every array that is needed to rebuild it: ``mean.<name>`` and ``std.<name>``."""

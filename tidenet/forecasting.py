@@ -87,7 +87,7 @@ class TideNetForecaster:
     @property
     def n_history(self) -> int:
         """Months of history that it needs, the init month included."""
-        return self.config.reach
+        return self.config.n_history
 
     @property
     def n_leads(self) -> int:
@@ -130,8 +130,9 @@ class TideNetForecaster:
         grid, sea = self.working_grid, self.linear.scales.sea
         noise = white_noise(rng, grid, n_members, self.n_leads)
         if self.follow.any() or self.config.detail_share:
-            drivers = driver_maps(self.drivers, record, init_month, self.config.n_history, grid)
-            x = network_input(self.linear, history, blocks, drivers, self.config.n_history)
+            after = record.index(init_month) + 1
+            drivers = self.drivers.maps(record, range(after - self.n_history, after), grid)
+            x = network_input(self.linear, history, blocks, drivers, self.n_history)
             departure, noise = self._run_networks(x, noise, rng)
             blocks = blocks + self.follow[:, None] * departure[:, sea.ocean]
         best = self.linear.flux(blocks, history)
@@ -194,17 +195,6 @@ class TideNetForecaster:
             "config": self.config.model_dump(mode="json"),
             "references": list(self.references),
         } | self.domain.describe()
-
-
-def driver_maps(
-    drivers: DriverScaling, record: FluxRecord, init_month: Month, n_months: int, grid: WorkingGrid
-) -> np.ndarray:
-    """Return the drivers' anomalies up to a month, float32 (month, driver, height, width)."""
-    last = record.index(init_month)
-    months = range(last + 1 - n_months, last + 1)
-    if not drivers.names:
-        return np.zeros((n_months, 0, *grid.shape), dtype=np.float32)
-    return np.stack([grid.coarsen(drivers.anomalies(record, position)) for position in months])
 
 
 def network_input(

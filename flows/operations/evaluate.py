@@ -216,7 +216,7 @@ def method_skill(hindcasts: "RollingHindcasts", name: str, leads: tuple[int, ...
         error_scores,
         mean_over_leads,
         monthly_sums,
-        skill_against,
+        msss,
     )
     from tidenet.verification.probability_scores import probability_scores, probability_shapes
     from tidenet.verification.scoring import add_up, scores
@@ -224,8 +224,7 @@ def method_skill(hindcasts: "RollingHindcasts", name: str, leads: tuple[int, ...
     def rng() -> np.random.Generator:
         return np.random.default_rng(0)  # the same blocks for every method
 
-    msss, window = skill_against("squared_error_climatology"), max(leads)
-    crpss = skill_against("crps_climatology", own="crps")
+    window = max(leads)
     ours = monthly_sums(hindcasts.skill, name, leads=leads)
     theirs = monthly_sums(hindcasts.skill, DAMPED, leads=leads)
     ranks = monthly_sums(hindcasts.probability, name, leads=leads)
@@ -239,18 +238,18 @@ def method_skill(hindcasts: "RollingHindcasts", name: str, leads: tuple[int, ...
     for season in (None, *SEASONS):
         errors = monthly_sums(hindcasts.skill, name, leads=leads, season=season)
         part = monthly_sums(hindcasts.probability, name, leads=leads, season=season)
-        if errors.used.any():
+        if season is None or errors.used.any():
             seasons[season or YEAR] = {
-                **intervals(errors, error_scores, rng=rng(), window=window, n_resamples=500),
-                **intervals(part, probability_scores, rng=rng(), window=window, n_resamples=500),
-                **intervals(part, probability_shapes, rng=rng(), window=window, n_resamples=500),
+                **intervals(errors, error_scores, rng=rng(), window=window),
+                **intervals(part, probability_scores, rng=rng(), window=window),
+                **intervals(part, probability_shapes, rng=rng(), window=window),
             }
     return MethodSkill(
-        interval(ours, msss, rng=rng(), window=window),
+        seasons[YEAR]["msss"],
         interval(ours, mean_over_leads(msss), rng=rng(), window=window),
         paired_difference(ours, theirs, msss, rng=rng(), window=window),
         paired_difference(ours, theirs, mean_over_leads(msss), rng=rng(), window=window),
-        interval(ours, crpss, rng=rng(), window=window),
+        seasons[YEAR]["crpss"],
         other,
         seasons,
     )

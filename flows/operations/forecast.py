@@ -143,7 +143,7 @@ def _reach(model: ModelVersion) -> int:
     """Return how many months a model reads, the init month included."""
     from tidenet.configuration import TideNetConfig
 
-    return TideNetConfig.model_validate(model.config).reach
+    return TideNetConfig.model_validate(model.config).n_history
 
 
 def make_run(

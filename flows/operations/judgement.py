@@ -193,14 +193,14 @@ def _hindcast(
     init_months: np.ndarray,
     seed: int,
 ) -> "list[EvaluationRow]":
-    from tidenet.verification import evaluate
+    from tidenet.verification import hindcast
 
     possible = [
         month
         for month in init_months
         if all(month - f.n_history + 1 >= record.first_month for f in forecasters.values())
     ]
-    return evaluate(
+    rows, _ = hindcast(
         forecasters,
         record,
         possible,
@@ -208,7 +208,9 @@ def _hindcast(
         references=judge.references,
         n_members=2,
         seed=seed,
+        probability=False,
     )
+    return rows
 
 
 def _metrics(rows: "Sequence[EvaluationRow]", validation: np.ndarray) -> dict[str, Any]:

@@ -146,11 +146,12 @@ def _field(maps: "_Maps", months: np.ndarray, request: FieldRequest) -> MonthlyF
     part_filled = 1 - observed.sum() / (ocean.sum() * len(months))
     if part_filled:
         notes.append(f"{100 * part_filled:.2g} % of the values filled: input, but not truth")
-    units, unit = _units(maps.variable), _magnitude(means[:, ocean])
+    calendar, n_training = months.astype(int) % 12 + 1, _months_up_to(train_until, months[0])
+    # What comes later is not known to a forecast, not even how large it is.
+    units, unit = _units(maps.variable), _magnitude(means[:n_training, ocean])
     if unit != 1.0:
         units = f"{unit:g} {units}".strip()
         means = (means / unit).astype(np.float32)
-    calendar, n_training = months.astype(int) % 12 + 1, _months_up_to(train_until, months[0])
     return MonthlyField(
         maps.variable.name,
         units,

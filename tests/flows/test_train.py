@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from services.small_loop import TINY, World, all_passed, dataset, flux
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from flows.operations.options import InvalidConfigurationError
 from flows.operations.train import train
@@ -15,6 +18,7 @@ from storage.months import month
 from storage.record_errors import RecordNotFoundError
 from storage.registry import champion
 from tidenet.errors import NotEnoughMonthsError
+from tidenet.model.network import TideNet
 
 
 def in_service(world: World) -> str:
@@ -108,3 +112,19 @@ def test_a_new_model_reaches_as_far_as_the_settings_say_unless_its_options_say_o
     train(Workspace(settings, filled.workspace.now), config_file=file)
     [(config,)] = filled.rows("SELECT config FROM model_versions")
     assert json.loads(config)["n_leads"] == reach
+
+
+def test_how_often_the_memory_ran_out_stands_with_the_version(filled: World) -> None:
+    def forward(module: object, given: tuple[Any, ...]) -> None:
+        if isinstance(module, TideNet) and len(given[0].linear) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    hook = register_module_forward_pre_hook(forward)
+    try:
+        config = TINY.model_copy(update={"batch_size": 8})
+        train(filled.workspace, until=month("2013-12"), config=config)
+    finally:
+        hook.remove()
+    [(metrics,)] = filled.rows("SELECT metrics FROM model_versions")
+    [report] = json.loads(metrics)["training"]
+    assert (report["batch_size_used"], report["halvings"]) == (2, 2)

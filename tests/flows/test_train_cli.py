@@ -1,13 +1,17 @@
 """Training options: where they come from, what goes before what, and what is said of wrong ones."""
 
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 from services.small_loop import TINY, World
 from typer.testing import CliRunner
 
@@ -21,6 +25,9 @@ from flows.operations.options import (
 from flows.operations.train import train
 from storage.months import month
 from tidenet.configuration import TideNetConfig
+from tidenet.errors import TrainingDivergedError
+from tidenet.pretraining import load_backbone
+from tidenet.training import loop
 from tidenet.training.checkpoints import FILE
 
 ROOT = Path(__file__).parents[2]
@@ -156,6 +163,19 @@ def test_the_command_trains_with_its_options_and_leaves_no_checkpoint(filled: Wo
     assert not list((filled.home / "training").glob("*"))
 
 
+def test_the_medium_setting_made_small_forecasts_twelve_months(filled: World) -> None:
+    # Its three years to choose on leave too few of the five and a half.
+    small = [*stated(TINY), "--n-epochs", "0", "--validation-months", "14"]
+    lines = [text for text in small if not text.startswith(("--n-history=", "--n-leads="))]
+    home = ["--home", str(filled.home)]
+    for arguments in (["train", "--config", "medium", *lines], ["forecast"]):
+        ended = CliRunner().invoke(app, [*home, *arguments])
+        assert ended.exit_code == 0, ended.output
+    assert (in_registry(filled)["n_history"], in_registry(filled)["n_leads"]) == (12, 12)
+    [(n_leads,)] = filled.rows("SELECT n_leads FROM forecast_runs")
+    assert n_leads == 12
+
+
 def test_an_interrupted_training_goes_on_and_ends_as_if_it_had_not_been(filled: World) -> None:
     config = TINY.model_copy(update={"n_epochs": 2})
     heard: list[int] = []
@@ -179,6 +199,39 @@ def test_an_interrupted_training_goes_on_and_ends_as_if_it_had_not_been(filled: 
         train(filled.workspace, until=until, config=config, seed=1, progress=stop)
     train(filled.workspace, until=until, config=config, seed=1, fresh=True, progress=go_on)
     assert heard == [1, 2, 1, 1, 2]
+
+
+def test_a_training_that_diverged_is_gone_on_from_as_its_error_says(
+    filled: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TINY.model_copy(update={"n_epochs": 3})
+    heard: list[int] = []
+
+    def diverge(done: int, total: int, detail: str) -> None:
+        heard.append(done)
+        monkeypatch.setattr(loop._Run, "validation_loss", lambda _: float("nan"))
+
+    for _ in range(2):  # the same command goes on from the last checkpoint, to the same point
+        with pytest.raises(TrainingDivergedError) as stopped:
+            train(filled.workspace, until=month("2013-12"), config=config, progress=diverge)
+    assert heard == [1]
+    monkeypatch.undo()
+    [file] = (filled.home / "training").glob(f"*/network0/{FILE}")
+    command = re.search(r"tidenet (train .*?), and the other options", stopped.value.remedy)
+    assert command is not None
+    assert str(file.parent) in command[1]
+    best = load_backbone(config, file)
+    # No epoch: what is registered are the weights that training started from.
+    as_before = [*stated(config), "--until", "2013-12", "--n-epochs", "0"]
+    ended = CliRunner().invoke(
+        app, ["--home", str(filled.home), *shlex.split(command[1]), *as_before]
+    )
+    assert ended.exit_code == 0, ended.output
+    [(config_text, url)] = filled.rows("SELECT config, weights_url FROM model_versions")
+    assert json.loads(config_text)["learning_rate"] == config.learning_rate / 4
+    weights = load_file(Path(url) / "weights.safetensors")
+    for name, values in best.items():
+        assert torch.equal(weights[f"network0.{name}"], values), name
 
 
 # --- accelerate -----------------------------------------------------------------------------------

@@ -120,6 +120,13 @@ def test_tiny_numbers_are_counted_in_a_power_of_ten(tmp_path):
     assert np.nanmax(np.abs(found.values)) < 100
 
 
+def test_months_after_the_training_period_do_not_choose_the_power_of_ten(tmp_path):
+    values = files.sea() * 1e-12
+    values[50:] *= 1e12
+    found = read(files.netcdf(files.dataset(values), tmp_path))
+    assert found.units == "1e-12 degC"
+
+
 def test_a_climatology_written_many_times_is_refused(tmp_path):
     values = np.tile(files.sea(12), (5, 1, 1))
     with pytest.raises(NoAnomaliesError, match="one year"):

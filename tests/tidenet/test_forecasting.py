@@ -1,3 +1,4 @@
+import copy
 import random
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from tidenet.errors import (
 from tidenet.record import FluxRecord
 from tidenet.references import fit_reference
 from tidenet.training import train
+from tidenet.verification.monthly import season_of
 
 CUT_OFF = month("2012-12")
 
@@ -45,6 +47,32 @@ def test_the_untrained_network_is_the_best_linear_reference_exactly(record):
     followed = replace(forecaster, follow=np.ones_like(forecaster.follow))
     blend = fit_reference("linear-blend", known, forecaster.n_leads)
     np.testing.assert_array_equal(run(followed, known).mean, run(blend, known).mean)
+
+
+def test_members_are_as_wide_as_the_factor_of_lead_and_season_says(record, trained):
+    plain = replace(trained, spread=np.ones_like(trained.spread))
+    factor = np.arange(1, trained.spread.size + 1, dtype=np.float32).reshape(trained.spread.shape)
+    wide = run(replace(trained, spread=factor), record)
+    valid = CUT_OFF + np.arange(1, trained.n_leads + 1)
+    expected = factor[np.arange(trained.n_leads), season_of(valid)]
+    one, other = (
+        (found.members - found.mean)[..., record.ocean] for found in (run(plain, record), wide)
+    )
+    np.testing.assert_allclose(other, one * expected[:, None], rtol=1e-3, atol=1e-3)
+
+
+def test_several_networks_are_followed_in_their_mean(record, trained):
+    [one] = trained.networks
+    other = copy.deepcopy(one)
+    for parameter in other.parameters():
+        parameter.data *= 1.5
+    followed = replace(trained, follow=np.ones_like(trained.follow))
+    means = [
+        run(replace(followed, networks=networks), record).mean[:, record.ocean]
+        for networks in ((one,), (other,), (one, other))
+    ]
+    assert np.abs(means[0] - means[1]).max() > 0.01
+    np.testing.assert_allclose(means[2], (means[0] + means[1]) / 2, atol=1e-4)
 
 
 def test_months_after_the_init_month_change_nothing(record, trained):

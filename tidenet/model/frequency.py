@@ -21,7 +21,7 @@ from tidenet.model.blocks import (
     sum_of_two,
     zero,
 )
-from tidenet.model.lean import added, by_channel, one_by_one
+from tidenet.model.lean import added, by_channel, one_by_one, places_last, suited
 from tidenet.model.recompute import norm_silu_conv
 
 _SMALL = 1e-6
@@ -112,9 +112,10 @@ class SpectralCell(nn.Module):
         if self.recompute and torch.is_grad_enabled() and x.requires_grad:
             mixed = checkpoint(self._mix_months, x, use_reentrant=False, preserve_rng_state=False)
         else:
+            x = places_last(x.flatten(1, 2)).unflatten(1, x.shape[1:3])
             mixed = by_channel(self._mix_months, x, self.n_out)
         first, norm, _, second = self.convolutions
-        maps = mixed.flatten(1, 2)
+        maps = suited(mixed.flatten(1, 2), self.convolutions)
         refined = norm_silu_conv(norm, second, first(maps), self.recompute)  # type: ignore[arg-type]
         return added(maps, refined).unflatten(1, mixed.shape[1:3])
 
@@ -176,33 +177,25 @@ class AmplitudeBranch(nn.Module):
         """
         batch, n_leads = len(x), self.n_leads
         precision = next(self.decode.parameters()).dtype
-        frames = one_by_one(self.encode, x.flatten(0, 1).to(precision))
-        features = joined(frames, batch)
+        frames = one_by_one(self._encode, x.flatten(0, 1).to(precision))
+        features = frames.unflatten(0, (batch, -1))
         skip = by_channel(self.skip, features, n_leads)
         for position, cell in enumerate(self.cells):
             features = cell(features)
             if position == min(1, len(self.cells) - 1):
                 maps = self.refiner(features.flatten(1, 2))
                 features = maps.unflatten(1, (n_leads, -1))
-        features = added(skip, features)
+        features = added(skip, places_last(features.flatten(1, 2)).unflatten(1, (n_leads, -1)))
         if given is not None:
             features = torch.cat([features, given], dim=2)
-        image = one_by_one(self.decode, features.flatten(0, 1)).unflatten(0, (batch, -1))
+        image = one_by_one(self._decode, features.flatten(0, 1)).unflatten(0, (batch, -1))
         return image.to(x.dtype)
 
+    def _encode(self, frames: Tensor) -> Tensor:
+        return places_last(self.encode(suited(frames, self.encode)))
 
-def joined(frames: Tensor, batch: int) -> Tensor:
-    """Return features (batch, month, channel, height, width) from those of every frame.
-
-    Frames with channels last in memory become maps with months and channels last, so that the
-    months folded into channels are again channels last.
-    """
-    features = frames.unflatten(0, (batch, -1))
-    if frames.is_contiguous():
-        return features
-    months, channels = features.shape[1:3]
-    maps = features.flatten(1, 2).contiguous(memory_format=torch.channels_last)
-    return maps.unflatten(1, (months, channels))
+    def _decode(self, frames: Tensor) -> Tensor:
+        return self.decode(suited(frames, self.decode))
 
 
 class PhaseNetwork(nn.Module):

@@ -166,27 +166,43 @@ def by_channel(function: Callable[[Tensor], Tensor], x: Tensor, n_out: int) -> T
         From (batch, month, channel, height, width) to (batch, n_out, channel, height, width),
         channels independent of each other.
     x
-        Its input; the result has its dtype and memory layout.
+        Its input, best with `places_last`; the result has its dtype, and places last.
     n_out
         Months that come out.
     """
-    if torch.is_grad_enabled() or x.device.type != "cpu":
+    if torch.is_grad_enabled():
         return function(x)
+    if x.device.type != "cpu":
+        return function(x.float()).to(x.dtype)
     batch, _, channels, height, width = x.shape
-    last = x.stride(2) == 1
     out = torch.empty((batch, n_out, channels, height, width), dtype=x.dtype)
     at_once = max(1, PLACES_AT_ONCE // (height * width))
     for start in range(0, channels, at_once):
         part = slice(start, start + at_once)
         given = x[:, :, part].to(torch.float32, memory_format=torch.contiguous_format)
         out[:, :, part] = function(given)
-    return _channels_last(out.flatten(1, 2)).unflatten(1, (n_out, channels)) if last else out
+    return out
 
 
-def _channels_last(maps: Tensor) -> Tensor:
-    """Return maps with channels last in memory; one matrix at a time, which torch turns fast."""
-    batch, channels, height, width = maps.shape
-    turned = torch.empty((batch, height * width, channels), dtype=maps.dtype)
-    for one, other in zip(turned, maps.flatten(2), strict=True):
+def places_last(maps: Tensor) -> Tensor:
+    """Return maps (batch, channels, height, width), without gradients contiguous in memory."""
+    if torch.is_grad_enabled() or maps.is_contiguous():
+        return maps
+    return _turned(maps.permute(0, 2, 3, 1).flatten(1, 2)).unflatten(2, maps.shape[2:])
+
+
+def suited(maps: Tensor, network: nn.Module) -> Tensor:
+    """Return maps, without gradients with channels last in memory if a network's weights are so."""
+    weights = (part.weight for part in network.modules() if isinstance(part, nn.Conv2d))
+    last = all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
+    if torch.is_grad_enabled() or not last or maps.stride(1) == 1:
+        return maps
+    return _turned(maps.flatten(2)).unflatten(1, maps.shape[2:]).permute(0, 3, 1, 2)
+
+
+def _turned(matrices: Tensor) -> Tensor:
+    """Return the transposed, in memory too; one matrix at a time, which torch turns fast."""
+    turned = torch.empty_like(matrices.mT, memory_format=torch.contiguous_format)
+    for one, other in zip(turned, matrices, strict=True):
         one.copy_(other.t())
-    return turned.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+    return turned

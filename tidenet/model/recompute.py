@@ -52,7 +52,7 @@ def norm_silu_conv(
     """
     bias = convolution.bias
     if more_bias is not None and bias is not None:
-        bias = bias + more_bias
+        bias = bias + more_bias.to(bias.dtype)
     padding: Any = convolution.padding
     if recompute and torch.is_grad_enabled() and convolution.padding_mode == "zeros":
         out: Tensor = _NormSiluConv.apply(

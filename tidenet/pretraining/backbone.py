@@ -2,7 +2,8 @@
 
 A backbone is two files of one name: ``NAME.safetensors``, the weights, and ``NAME.json``, how they
 were made: shape, seed, command, worlds, skill on worlds not trained on, and the checksum of
-the weights. The package brings its own.
+the weights. The package brings its own. The best weights in a training's checkpoint serve as one
+too, so that a training that diverged can be gone on from.
 """
 
 import hashlib
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from tidenet.configuration import TideNetConfig
 from tidenet.errors import TidenetError
+from tidenet.training.checkpoints import FILE as CHECKPOINT
+from tidenet.training.checkpoints import Checkpoint, DamagedCheckpointError, read_checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,11 +87,7 @@ class Backbone:
 
     def differences(self, config: TideNetConfig) -> list[str]:
         """Return in what the shape of another network differs, in words; empty if it fits."""
-        own = self.config
-        pairs = [(name, getattr(own, name), getattr(config, name)) for name in SHAPE]
-        if config.refiner == own.refiner == "none":
-            pairs = [pair for pair in pairs if pair[0] != "refiner_channels"]
-        return [f"{name} {ours}, not {theirs}" for name, ours, theirs in pairs if ours != theirs]
+        return _differences(self.config, config)
 
     def state(self, config: TideNetConfig) -> "dict[str, Tensor]":
         """Return the weights as the state of a network of a configuration.
@@ -103,15 +102,7 @@ class Backbone:
         DamagedBackboneError
             If the file is not the one that was written.
         """
-        differences = self.differences(config)
-        if differences:
-            raise BackboneMismatchError(
-                f"The backbone {self.name} does not fit the network.",
-                found="; ".join(differences),
-                expected="the backbone's shape",
-                remedy="Train without a backbone, leave these options at the backbone's values, or "
-                "make one for them with python -m tidenet.pretraining.",
-            )
+        _require_fit(self.name, self.config, config)
         return _make_room(self._read(), config)
 
     def _read(self) -> "dict[str, Tensor]":
@@ -150,7 +141,8 @@ def load_backbone(config: TideNetConfig, file: Path | None = None) -> "dict[str,
     config
         The network's configuration.
     file
-        The backbone's safetensors file; by default the one of the package that fits.
+        The backbone's safetensors file, or a training's checkpoint, by its file or folder, whose
+        best weights are taken; by default the backbone of the package that fits.
 
     Raises
     ------
@@ -160,6 +152,8 @@ def load_backbone(config: TideNetConfig, file: Path | None = None) -> "dict[str,
         If its files are missing or not those that were written.
     """
     if file is not None:
+        if file.is_dir() or file.name == CHECKPOINT:
+            return _best_of_checkpoint(file if file.is_dir() else file.parent, config)
         return Backbone(file).state(config)
     fitting = find_backbone(config)
     if fitting is not None:
@@ -203,6 +197,46 @@ def save_backbone(
     file.write_bytes(content)
     file.with_suffix(".json").write_text(json.dumps(metadata, indent=1) + "\n")
     return Backbone(file)
+
+
+def _best_of_checkpoint(folder: Path, config: TideNetConfig) -> "dict[str, Tensor]":
+    """Return the best weights of the checkpoint in a folder, as `load_backbone`."""
+    try:
+        checkpoint = Checkpoint.decode(read_checkpoint(folder), folder)
+        stated = checkpoint.identity["config"]
+        own = TideNetConfig.model_validate({name: stated[name] for name in (*SHAPE, "drivers")})
+    except (DamagedCheckpointError, ValueError, KeyError, TypeError) as error:
+        raise DamagedBackboneError(
+            "There are no weights to start from in this folder.",
+            found=f"{folder}: {getattr(error, 'found', '') or error}",
+            expected=f"{CHECKPOINT} of a training, as in training/RUN/network0 of the home folder",
+            remedy="Name the folder that holds it, or another backbone.",
+        ) from error
+    _require_fit(str(folder), own, config)
+    return checkpoint.best if own.drivers else _make_room(checkpoint.best, config)
+
+
+def _differences(own: TideNetConfig, config: TideNetConfig) -> list[str]:
+    """Return in what the shape of a network differs from that of weights, in words."""
+    pairs = [(name, getattr(own, name), getattr(config, name)) for name in SHAPE]
+    if config.refiner == own.refiner == "none":
+        pairs = [pair for pair in pairs if pair[0] != "refiner_channels"]
+    if own.drivers:  # there is room for those that were learned with, and for no others
+        pairs.append(("drivers", own.drivers, config.drivers))
+    return [f"{name} {ours}, not {theirs}" for name, ours, theirs in pairs if ours != theirs]
+
+
+def _require_fit(name: str, own: TideNetConfig, config: TideNetConfig) -> None:
+    """Refuse weights that do not fit a network; the message names every difference."""
+    differences = _differences(own, config)
+    if differences:
+        raise BackboneMismatchError(
+            f"The backbone {name} does not fit the network.",
+            found="; ".join(differences),
+            expected="the backbone's shape",
+            remedy="Train without a backbone, leave these options at the backbone's values, or "
+            "make one for them with python -m tidenet.pretraining.",
+        )
 
 
 def _make_room(state: "dict[str, Tensor]", config: TideNetConfig) -> "dict[str, Tensor]":

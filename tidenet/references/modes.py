@@ -118,6 +118,8 @@ def correct_modes(
     gain = np.zeros((n_leads, n_patterns), dtype=np.float32)
     for lead in range(1, n_leads + 1):
         start = pairs(len(anomalies), lead, parts)
+        if not len(start):  # no stretch is longer than the lead: nothing says what to correct
+            continue
         now = strength[start]
         missed = strength[start + lead] - foreseen[start, lead - 1]
         prior = np.square(now).mean(axis=0) * PRIOR_MONTHS

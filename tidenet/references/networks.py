@@ -7,7 +7,6 @@ statistical methods take seconds, so that they are used where they are asked for
 They see means over blocks of cells. What these leave out, a forecast gets from the climatology.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,15 +14,24 @@ import numpy as np
 
 from storage.months import Month, calendar_months
 from tidenet.dressing import Dressing, dress, white_noise
-from tidenet.errors import IncompatibleModelError, NotEnoughMonthsError, TrainingDivergedError
+from tidenet.errors import IncompatibleModelError, NotEnoughMonthsError
 from tidenet.forecaster import Forecast
 from tidenet.identity import Domain, input_window
 from tidenet.record import FluxRecord
 from tidenet.references.dressed import Fitted, UnknownMethodError, dressing_of, fit_shared
+from tidenet.references.network_training import (
+    HELD_OUT_MONTHS,
+    N_HISTORY,
+    Progress,
+    fitting_windows,
+    published_recipe,
+    simvp_recipe,
+    train_network,
+)
 from tidenet.references.scales import TwoScales
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from tidenet.upstream import PublishedTideNet
 
@@ -33,25 +41,11 @@ NETWORK_METHODS = ("upstream-recipe", "simvp")
 WORKING_CELLS = 32
 """Most blocks along the longer side: what two CPU cores train on in minutes."""
 
-N_HISTORY = 6
-"""Months that go in: upstream's default."""
-
-HELD_OUT_MONTHS = 30
-"""Last months of the training period, kept for measuring how large the errors are."""
-
 MOST_HINDCASTS = 36
 """Forecasts that errors are measured on; each of published weights takes seconds."""
 
 N_PATTERNS = 6
 """Error patterns; the held-out months know no more."""
-
-BATCH = 4
-
-Progress = Callable[[int, int, float], None]
-"""Called with epochs done, epochs in all and the mean training loss."""
-
-StepLoss = Callable[["Tensor", "Tensor", int], "Tensor"]
-"""Loss of frames in, frames that came, and the number of the step, from 1."""
 
 
 @dataclass(frozen=True)
@@ -243,16 +237,18 @@ def fit_network_reference(
             expected=", ".join(NETWORK_METHODS),
             remedy="Name one of these.",
         )
-    fitting = _fitting_windows(len(record.fco2), n_leads)
+    fitting = fitting_windows(len(record.fco2), n_leads)
     shared = fit_shared(record, n_leads, working_cells)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if name == "simvp":
-            frames, recipe = Frames(shared.scales), _simvp_recipe(shared, n_leads)
+            frames, recipe = Frames(shared.scales), simvp_recipe(shared, n_leads)
         else:
-            frames, recipe = Frames.published(shared), _published_recipe(shared, n_leads)
+            frames, recipe = Frames.published(shared), published_recipe(shared, n_leads)
         maps = frames.of(shared.anomalies.values, shared.anomalies.calendar)
-        _train(recipe, torch.from_numpy(maps)[:, None], fitting, n_leads, n_epochs, seed, progress)
+        train_network(
+            recipe, torch.from_numpy(maps)[:, None], fitting, n_leads, n_epochs, seed, progress
+        )
     return _dressed(name, recipe.network.eval(), frames, shared, n_leads, held_out=True)
 
 
@@ -322,114 +318,6 @@ def forecast_blocks(
             valid = calendar_months(those[-1] + np.arange(1, n_leads + 1)) - 1
             forecasts.append(frames.anomalies(given, valid))
     return np.stack(forecasts)
-
-
-# --- training -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Recipe:
-    """A network and how it is trained."""
-
-    network: "nn.Module"
-    loss: StepLoss
-    learning_rate: float
-    betas: tuple[float, float]
-    n_epochs: int
-
-
-def _published_recipe(shared: Fitted, n_leads: int) -> _Recipe:
-    from tidenet.upstream import PublishedTideNet, UpstreamConfig, amplitude_weight, losses
-
-    shape = shared.scales.grid.shape
-    # Upstream keeps 20 low modes of 128 cells: the same part of a smaller map.
-    n_modes = max(2, round(20 * min(shape) / 128))
-    config = UpstreamConfig(1, 32, N_HISTORY, n_leads, shape, spec_num=n_modes)
-    network = PublishedTideNet(config)
-
-    def loss(x: "Tensor", target: "Tensor", step: int) -> "Tensor":
-        return losses(
-            network.components(x),
-            target,
-            n_modes=n_modes,
-            amplitude_weight=amplitude_weight(step, n_steps=1000),
-            phase_weight=0.001,
-        )["total_loss"]
-
-    return _Recipe(network, loss, 1e-4, (0.9, 0.95), 10)
-
-
-def _simvp_recipe(shared: Fitted, n_leads: int) -> _Recipe:
-    import torch
-
-    from tidenet.references.simvp import SimVP
-
-    network = SimVP(N_HISTORY, n_leads)
-    area = shared.scales.grid.block_weight
-    weight = torch.from_numpy((area / area.sum()).astype(np.float32))
-
-    def loss(x: "Tensor", target: "Tensor", _: int) -> "Tensor":
-        return ((network(x) - target).square() * weight).sum(dim=(-2, -1)).mean()
-
-    return _Recipe(network, loss, 1e-3, (0.9, 0.999), 20)
-
-
-def _train(
-    recipe: _Recipe,
-    frames: "Tensor",
-    windows: np.ndarray,
-    n_leads: int,
-    n_epochs: int | None,
-    seed: int,
-    progress: Progress | None,
-) -> None:
-    """Train on windows of frames (time, 1, height, width), by the row of each init month."""
-    import torch
-
-    epochs = recipe.n_epochs if n_epochs is None else n_epochs
-    n_batches = -(-len(windows) // BATCH)
-    optimiser = torch.optim.AdamW(
-        recipe.network.parameters(), recipe.learning_rate, betas=recipe.betas
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(epochs * n_batches, 1))
-    rng, step = np.random.default_rng(seed), 0
-    recipe.network.train()
-    for epoch in range(1, epochs + 1):
-        total = 0.0
-        for rows in np.array_split(rng.permutation(windows), n_batches):
-            step += 1
-            x = torch.stack([frames[row + 1 - N_HISTORY : row + 1] for row in rows])
-            target = torch.stack([frames[row + 1 : row + 1 + n_leads] for row in rows])
-            loss = recipe.loss(x, target, step)
-            total += float(loss.detach()) / n_batches
-            if not np.isfinite(total):
-                raise TrainingDivergedError(
-                    "The training loss of a reference network stopped being a number.",
-                    found=f"{float(loss.detach())} in epoch {epoch}",
-                    expected="a finite loss",
-                    remedy="Look at the field for values far from all others.",
-                )
-            optimiser.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(recipe.network.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-        if progress is not None:
-            progress(epoch, epochs, total)
-
-
-def _fitting_windows(n_months: int, n_leads: int) -> np.ndarray:
-    """Return the rows of init months whose whole window lies before the held-out months."""
-    rows = np.arange(N_HISTORY - 1, n_months - HELD_OUT_MONTHS - n_leads)
-    if len(rows) < BATCH:
-        least = N_HISTORY - 1 + HELD_OUT_MONTHS + n_leads + BATCH
-        raise NotEnoughMonthsError(
-            "The training period is too short for a network.",
-            found=f"{n_months} months",
-            expected=f"at least {least}",
-            remedy="Ingest earlier months or train until a later one.",
-        )
-    return rows
 
 
 def _dressed(

@@ -49,6 +49,12 @@ class Checkpoint:
     facts: Mapping[str, Any]
     identity: Mapping[str, Any]
 
+    @property
+    def best(self) -> "dict[str, Tensor]":
+        """The best weights so far, as a network's state: for example of one that diverged."""
+        prefix = "best."
+        return {k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)}
+
     def encode(self) -> bytes:
         """Return the content of a file."""
         from safetensors.torch import save
@@ -107,19 +113,6 @@ def read_checkpoint(folder: Path) -> bytes:
         return (folder / FILE).read_bytes()
     except FileNotFoundError:
         return b""
-
-
-def best_weights(folder: Path) -> "dict[str, Tensor]":
-    """Return the best weights so far of a training, for example of one that diverged.
-
-    Raises
-    ------
-    DamagedCheckpointError
-        If there is no checkpoint, or it cannot be read.
-    """
-    tensors = Checkpoint.decode(read_checkpoint(folder), folder).tensors
-    prefix = "best."
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def require_same(found: Mapping[str, Any], expected: Mapping[str, Any], folder: Path) -> None:

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from tidenet.model.network import TideNet
     from tidenet.training.samples import Samples
 
+DOUBT = 4.0
+"""Windows without benefit from the networks that count beside validation's independent ones."""
+
 DETAIL_SAMPLES = 4
 """Details drawn per validation window to learn how much the refiner's details vary."""
 
@@ -145,7 +148,7 @@ def train_and_hold_out(
     """
     require_complete(record)
     windows = split_windows(
-        len(record.fco2), config.reach, config.n_leads, config.validation_months
+        len(record.fco2), config.n_history, config.n_leads, config.validation_months
     )
     early = record.until(record.first_month + (windows.n_fitting_months - 1))
     linear = _Linear.fit(early, config)
@@ -273,14 +276,6 @@ class _Linear:
             return self.remaining_of(record)
         return self.remaining_of(self.disequilibrium.at_usual_transfer(record))
 
-    def driver_maps(self, record: FluxRecord) -> np.ndarray:
-        """Return the drivers' anomalies in every month (time, driver, height, width)."""
-        grid = self.shared.scales.grid
-        if not self.drivers.names:
-            return np.zeros((len(record.fco2), 0, *grid.shape), dtype=np.float32)
-        months = range(len(record.fco2))
-        return np.stack([grid.coarsen(self.drivers.anomalies(record, t)) for t in months])
-
 
 def _starting_weights(config: TideNetConfig) -> "Mapping[str, Tensor] | None":
     """Return the weights of the backbone that a configuration names; None for random ones."""
@@ -304,10 +299,11 @@ def _learn(
 ) -> Learned:
     """Train the networks, and choose on the validation block."""
     from tidenet.training.loop import departures
-    from tidenet.training.samples import make_samples
+    from tidenet.training.samples import Samples, make_samples
+    from tidenet.training.surrogates import surrogate_samples
 
     inputs, observed = linear.inputs_of(record), linear.remaining_of(record)
-    drivers = linear.driver_maps(record)
+    drivers = linear.drivers.maps(record, range(len(record.fco2)), linear.shared.scales.grid)
 
     def samples(positions: np.ndarray, forecasts: np.ndarray) -> "Samples":
         return make_samples(inputs, observed, forecasts, drivers, linear.part, positions, config)
@@ -316,6 +312,9 @@ def _learn(
     validation = samples(
         windows.validation, linear.blend.blend.forecast(inputs, windows.validation)
     )
+    if config.surrogate_months:
+        drawn = surrogate_samples(linear.shared.remaining, linear.part, config, seed)
+        fitting = Samples.joined([fitting, drawn])
     fitted = [fit(number, fitting, validation) for number in range(config.n_networks)]
     networks = tuple(network for network, _ in fitted)
     departed = np.mean([departures(network, validation) for network in networks], axis=0)
@@ -344,15 +343,20 @@ def _cautious_weight(error: np.ndarray, departure: np.ndarray, weight: np.ndarra
     """Choose how far to follow a departure at each lead, float32 (lead,), 0 to 1.
 
     The least-squares weight of the earlier half of the validation windows or that of the later
-    half, whichever is smaller: what helped only by luck in one half is not followed.
+    half, whichever is smaller: what helped only by luck in one half is not followed. The block is
+    also the one that training was stopped on, and the next years are others: `DOUBT` independent
+    windows are taken to have shown no benefit.
     """
+    n_leads = error.shape[1]
+    independent = (len(error) + n_leads - 1) / n_leads
+    trust = independent / (independent + DOUBT)
     slopes = []
     for half in np.array_split(np.arange(len(error)), 2):
         w, d, e = weight[half], departure[half], error[half]
         product = (w * d * e).sum(axis=(0, 2, 3))
         square = (w * d * d).sum(axis=(0, 2, 3))
         slopes.append(product / np.maximum(square, 1e-12))
-    return np.clip(np.min(slopes, axis=0), 0.0, 1.0).astype(np.float32)
+    return (trust * np.clip(np.min(slopes, axis=0), 0.0, 1.0)).astype(np.float32)
 
 
 def _spread(

@@ -7,6 +7,7 @@ from its last checkpoint to the same bits.
 """
 
 import math
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -114,7 +115,13 @@ def fit_network(
 
 
 def departures(network: TideNet, samples: Samples) -> np.ndarray:
-    """Return the network's departures from the linear forecast (window, lead, height, width)."""
+    """Return the network's departures from the linear forecast (window, lead, height, width).
+
+    Raises
+    ------
+    NotEnoughMemoryError
+        If not even one window at a time fits.
+    """
     network.eval()
     device = next(network.parameters()).device
     parts, waiting = [], list(torch.split(torch.arange(len(samples)), WINDOWS_AT_ONCE))
@@ -125,8 +132,16 @@ def departures(network: TideNet, samples: Samples) -> np.ndarray:
                 x = samples.x[index].to(device)
                 parts.append(network(x, torch.zeros_like(x.linear)).departure.cpu())
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or len(index) == 1:
+                if not is_out_of_memory(error):
                     raise
+                if len(index) == 1:
+                    raise NotEnoughMemoryError(
+                        "The memory does not suffice to run the network on one window.",
+                        found=f"{device.type} ran out of memory",
+                        expected="room for the network and one window",
+                        remedy="Use fewer working_cells or hidden_channels, or a device with more "
+                        "memory.",
+                    ) from error
                 waiting[:0] = torch.tensor_split(index, 2)
     return torch.cat(parts).numpy()
 
@@ -312,9 +327,15 @@ class _Run:
         return summed
 
     def _diverged(self, found: str) -> TrainingDivergedError:
-        kept = ""
-        if self.checkpoint is not None and has_checkpoint(self.checkpoint):
-            kept = f" The best weights so far are kept in {self.checkpoint}."
+        kept, at = "", self.state.at
+        if at.best_epoch and self.checkpoint is not None and has_checkpoint(self.checkpoint):
+            options = f"--backbone {shlex.quote(str(self.checkpoint.absolute()))}"
+            kept = (
+                f" The best weights so far, of epoch {at.best_epoch}, are kept. To go on from "
+                f"them: tidenet train --fresh {options} "
+                f"--learning-rate {self.config.learning_rate / 4:g}, and the other options as "
+                "they were; the same command as before comes to the same point again."
+            )
         return TrainingDivergedError(
             "The training loss stopped being a number.",
             found=found,

@@ -4,9 +4,9 @@ import copy
 from typing import Literal
 
 import torch
+from diffusers.models.attention_processor import Attention
 from torch import nn
 
-from tidenet.model.blocks import TimeNetwork
 from tidenet.upstream.network import PublishedTideNet
 
 Precision = Literal["float32", "bfloat16"]
@@ -16,8 +16,9 @@ def optimised(network: PublishedTideNet, precision: Precision = "float32") -> Pu
     """Return a copy for forecasts in a precision.
 
     In float32 it is a plain copy: the modules themselves compute without waste. In bfloat16 the
-    convolutions of amplitude branch and fusion head run in bfloat16, with channels last in memory;
-    Fourier transforms, networks over time and the phase branch stay in float32.
+    convolutions and attention of amplitude branch and fusion head run in bfloat16, with channels
+    last in memory; Fourier transforms, networks over time, timestep embeddings and the phase
+    branch stay in float32.
 
     Parameters
     ----------
@@ -31,11 +32,10 @@ def optimised(network: PublishedTideNet, precision: Precision = "float32") -> Pu
         return fast
     for module in (fast.amplitude, fast.fusion):
         for part in module.modules():
-            if isinstance(part, nn.Conv2d | nn.Linear):
+            if isinstance(part, nn.Conv2d):
                 part.to(torch.bfloat16)
-    for part in fast.amplitude.modules():
-        if isinstance(part, TimeNetwork):
-            part.float()
+            elif isinstance(part, Attention):
+                _reduce_linear(part)
     # Group norm of torch with channels last loses digits; in bfloat16 there are none to lose.
     _put_channels_last(fast.amplitude)
     _put_channels_last(fast.fusion)
@@ -53,6 +53,12 @@ def lean_training(network: nn.Module) -> None:
     for part in network.modules():
         if hasattr(type(part), "recompute"):
             part.recompute = True  # type: ignore[assignment]
+
+
+def _reduce_linear(network: nn.Module) -> None:
+    for part in network.modules():
+        if isinstance(part, nn.Linear):
+            part.to(torch.bfloat16)
 
 
 def _put_channels_last(network: nn.Module) -> None:

@@ -1,6 +1,6 @@
 """Skill: scoring one month, adding up, and hindcasting many months; the names that callers use."""
 
-from tidenet.verification.hindcasts import EvaluationRow, evaluate, summarise
+from tidenet.verification.hindcasts import EvaluationRow, hindcast, summarise
 from tidenet.verification.scoring import (
     PredictedMonth,
     ReferenceMonth,
@@ -20,7 +20,7 @@ __all__ = [
     "add_up",
     "crps_of_members",
     "crps_of_normal",
-    "evaluate",
+    "hindcast",
     "score_month",
     "scores",
     "summarise",

@@ -43,8 +43,8 @@ class Interval:
     Parameters
     ----------
     estimate, low, high
-        The statistic of all months and the ends of its interval, in the statistic's shape
-        (``float(...)`` them where it is a single number).
+        The statistic of all months and the ends of its interval, which holds it, in the
+        statistic's shape (``float(...)`` them where it is a single number).
     level
         Nominal coverage of the interval.
     n_months
@@ -270,6 +270,8 @@ class _Draws:
             tail = (1 - self.level) / 2
             moved = self.widened(estimate, drawn, left_out)
             low, high = _quantiles(moved, np.array([tail, 1 - tail]))
+            # Resamples are never as flat or as reliable as all months: such a score only rises.
+            low, high = np.minimum(low, estimate), np.maximum(high, estimate)
         undefined = np.isnan(estimate)
         n_months = int(self.used.sum())
         single, _, variance = self._variances(left_out)

@@ -98,8 +98,8 @@ def fit_spread_factors(
     Parameters
     ----------
     ratios
-        Squared error over predicted variance (month, lead), from `variance_ratios`, from
-        `regional_ratios` or from added-up sums; NaN where there is none.
+        Squared error over predicted variance (month, lead), from `variance_ratios` or
+        from added-up sums; NaN where there is none.
     init_months
         datetime64[M] (month,), rising. Lead ``k`` in column ``k - 1`` is valid ``k`` months later.
     block_months

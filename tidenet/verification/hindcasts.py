@@ -1,6 +1,6 @@
 """Hindcasts of many init months by many forecasters, scored alike."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,6 @@ from tidenet.aggregates import quantile_fields, spread_fields
 from tidenet.climatology import MonthlyClimatology
 from tidenet.forecaster import Forecast, Forecaster
 from tidenet.record import FluxRecord
-from tidenet.references import Reference
 from tidenet.verification.probability import ProbabilityRow, forecast_sums
 from tidenet.verification.scoring import (
     PredictedMonth,
@@ -32,18 +31,18 @@ class EvaluationRow:
     sums: SkillSums
 
 
-def evaluate(
+def hindcast(
     forecasters: Mapping[str, Forecaster],
     record: FluxRecord,
-    init_months: Sequence[Month],
+    init_months: Iterable[Month],
     *,
     climatology: MonthlyClimatology,
     references: Mapping[str, Forecaster],
-    region_masks: Mapping[str, np.ndarray] | None = None,
     n_members: int = 20,
     seed: int = 0,
-) -> list[EvaluationRow]:
-    """Hindcast every init month with every forecaster and score what the record has observed.
+    probability: bool = True,
+) -> tuple[list[EvaluationRow], list[ProbabilityRow]]:
+    """Forecast from every init month with every forecaster and score what the record has observed.
 
     Each forecast is given the record up to its init month and no more.
 
@@ -57,71 +56,33 @@ def evaluate(
         Init months to hindcast. Leads whose valid month the record does not hold are left out.
     climatology, references
         Climatology of the training period, and at least the reference forecasters
-        ``persistence`` and ``damped-persistence`` fitted on it.
-    region_masks
-        Name to boolean (lat, lon); by default one region ``all``.
+        ``persistence`` and ``damped-persistence`` fitted on it. Their leads are scored.
     n_members
         Ensemble size.
     seed
         Seeds every forecast, together with its init month: the order does not matter.
+    probability
+        Whether the members are scored too; no rows of them otherwise.
     """
-    masks = {"all": record.ocean} if region_masks is None else region_masks
-    rows = []
+    masks = {"all": record.ocean}
+    skill, probabilities = [], []
     for init_month in init_months:
         known = record.until(init_month)
         held = {
             name: _run(references[name], known, init_month, 1, seed)
             for name in ("persistence", "damped-persistence")
         }
+        n_leads = held["persistence"].n_leads
         for method, forecaster in forecasters.items():
             forecast = _run(forecaster, known, init_month, n_members, seed)
             for lead, sums in _score(forecast, held, climatology, record, masks):
-                rows.append(EvaluationRow(method, init_month, lead, sums))
-    return rows
-
-
-def hindcast(
-    forecasters: Mapping[str, Forecaster],
-    record: FluxRecord,
-    init_month: Month,
-    *,
-    beside: Mapping[str, Reference],
-    n_members: int,
-    seed: int,
-) -> tuple[list[EvaluationRow], list[ProbabilityRow]]:
-    """Forecast from one init month by many methods, and score errors and probabilities.
-
-    Parameters
-    ----------
-    forecasters
-        Name to forecaster. Each is given the record up to the init month and no more.
-    record
-        Inputs and truth.
-    init_month
-        Last month that they may use.
-    beside
-        The references `tidenet.references.KEPT` of the training period.
-    n_members
-        Ensemble size.
-    seed
-        Seeds every forecast, together with its init month.
-    """
-    known, masks = record.until(init_month), {"all": record.ocean}
-    climatology = beside["climatology"].climatology
-    held = {
-        name: _run(beside[name], known, init_month, 1, seed)
-        for name in ("persistence", "damped-persistence")
-    }
-    skill, probability = [], []
-    for method, forecaster in forecasters.items():
-        forecast = _run(forecaster, known, init_month, n_members, seed)
-        for lead, sums in _score(forecast, held, climatology, record, masks):
-            skill.append(EvaluationRow(method, init_month, lead, sums))
-        rng = np.random.default_rng([seed, 1, int(init_month.astype(int)) % 2**32])
-        n_leads = held["persistence"].n_leads
-        for lead, ranks in forecast_sums(forecast, record, climatology, masks, rng, n_leads):
-            probability.append(ProbabilityRow(method, init_month, lead, ranks))
-    return skill, probability
+                skill.append(EvaluationRow(method, init_month, lead, sums))
+            if not probability:
+                continue
+            rng = np.random.default_rng([seed, 1, int(init_month.astype(int)) % 2**32])
+            for lead, ranks in forecast_sums(forecast, record, climatology, masks, rng, n_leads):
+                probabilities.append(ProbabilityRow(method, init_month, lead, ranks))
+    return skill, probabilities
 
 
 def summarise(rows: Iterable[EvaluationRow]) -> dict[tuple[str, int, str], dict[str, float]]:

@@ -195,9 +195,6 @@ def skill_against(reference: str, own: str = "squared_error") -> Statistic:
 msss = skill_against("squared_error_climatology")
 """Mean squared error skill against climatology (..., lead), of `SkillSums` totals."""
 
-crpss = skill_against("crps_climatology", "crps")
-"""CRPS skill against climatology dressed with its own spread (..., lead)."""
-
 
 def mean_over_leads(statistic: Statistic) -> Statistic:
     """Return the statistic's mean over the leads that have observations, (...)."""

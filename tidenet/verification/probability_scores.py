@@ -6,14 +6,9 @@ Every function takes totals (`tidenet.verification.monthly.Totals`): name to arr
 that the bootstrap calls it once for all resamples.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from tidenet.verification.monthly import Totals
-
-if TYPE_CHECKING:
-    pass
 
 
 def probability_scores(totals: Totals) -> dict[str, np.ndarray]:

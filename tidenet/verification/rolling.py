@@ -138,7 +138,13 @@ def rolling_hindcasts(
         until = origins[number + 1] if number + 1 < len(origins) else inits[-1]
         for init_month in np.arange(origin_month + 1, until + 1):
             skill, probability = hindcast(
-                last, record, init_month, beside=beside, n_members=n_members, seed=seed
+                last,
+                record,
+                [init_month],
+                climatology=beside["climatology"].climatology,
+                references=beside,
+                n_members=n_members,
+                seed=seed,
             )
             result.skill.extend(skill)
             result.probability.extend(probability)

@@ -79,7 +79,7 @@ def test_recomputing_keeps_less_for_the_backward_pass():
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_months_are_mixed_alike_a_few_channels_at_a_time(layout, monkeypatch):
     torch.manual_seed(0)
-    cell = SpectralCell(3, 2, 8)
+    cell = SpectralCell(3, 2, 8).to(memory_format=layout)
     x = torch.randn(2, 24, 8, 16).contiguous(memory_format=layout).unflatten(1, (3, 8))
     whole = cell(x)
     monkeypatch.setattr(lean, "PLACES_AT_ONCE", 3 * 8 * 16)

@@ -1,11 +1,13 @@
 """Backbones on disk: exact, checked, and only for networks that they fit."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from services.tiny_training import tiny, windows
 
 from tidenet.configuration import TideNetConfig
 from tidenet.model.network import NetworkInput, TideNet
@@ -20,6 +22,8 @@ from tidenet.pretraining import (
 )
 from tidenet.pretraining.backbone import SHAPE
 from tidenet.pretraining.pretrain import PretrainingPlan
+from tidenet.training.checkpoints import FILE
+from tidenet.training.loop import fit_network
 
 CONFIG = TideNetConfig.tiny()
 
@@ -125,6 +129,45 @@ def test_files_that_are_not_those_that_were_written_are_refused(
         path.write_text(json.dumps(json.loads(path.read_text()) | {"sha256": "0"}))
     with pytest.raises(DamagedBackboneError, match="mine"):
         load_backbone(CONFIG, saved.file)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the checkpoint of a training that read one driver."""
+    config = tiny(n_epochs=1, drivers=("sst",))
+    fitting, validation = (windows(n, config) for n in (12, 5))
+    for samples in (fitting, validation):  # the driver beside the flux
+        history = torch.cat([samples.x.history] * 2, dim=2)
+        object.__setattr__(samples, "x", replace(samples.x, history=history))
+    folder: Path = tmp_path_factory.mktemp("home") / "network0"
+    fit_network(config, fitting, validation, 0, None, checkpoint=folder)
+    return folder
+
+
+def test_the_best_weights_of_a_checkpoint_are_a_backbone_by_folder_and_by_file(
+    checkpoint: Path,
+) -> None:
+    config = CONFIG.model_copy(update={"drivers": ("sst",), "learning_rate": 1e-4})
+    by_folder, by_file = (load_backbone(config, path) for path in (checkpoint, checkpoint / FILE))
+    TideNet(config).load_state_dict(by_folder)
+    for name, values in by_folder.items():
+        assert torch.equal(values, by_file[name]), name
+
+
+def test_a_checkpoint_of_another_shape_or_other_drivers_is_no_backbone(checkpoint: Path) -> None:
+    wider = CONFIG.model_copy(update={"hidden_channels": 16, "drivers": ("wind",)})
+    with pytest.raises(BackboneMismatchError, match="hidden_channels 8, not 16") as caught:
+        load_backbone(wider, checkpoint)
+    assert "drivers ('sst',), not ('wind',)" in caught.value.found
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x08\0\0\0\0\0\0\0{}      "])
+def test_a_folder_without_a_training_is_no_backbone(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(DamagedBackboneError, match="no weights to start from") as caught:
+        load_backbone(CONFIG, tmp_path)
+    assert str(tmp_path) in caught.value.found
 
 
 def test_the_package_brings_a_small_backbone_for_the_default_network() -> None:

@@ -164,3 +164,10 @@ def test_the_expected_cycle_goes_on_past_the_training_period():
     assert abs(np.polyfit(np.arange(180), left.values.mean(axis=1), 1)[0]) < 0.003
     later = cycle.remove(anomalies.part(100, 180), first_row=100)
     np.testing.assert_allclose(later.values, left.values[100:], atol=1e-6)
+
+
+def test_a_blend_reaches_further_than_any_stretch_that_it_is_fitted_on():
+    few = fading().part(0, 30)
+    found = fit_blend(few, 12)
+    assert np.isfinite(found.left_out).all()
+    assert np.isfinite(found.blend.forecast(few, np.array([29]))).all()

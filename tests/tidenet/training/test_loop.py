@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import signal
@@ -6,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -14,14 +16,14 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from tidenet.errors import TrainingDivergedError
 from tidenet.model.network import TideNet
+from tidenet.pretraining import load_backbone
 from tidenet.training.batches import draw_batch, own_rows, part_loss
 from tidenet.training.checkpoints import (
     FILE,
     CheckpointMismatchError,
     DamagedCheckpointError,
-    best_weights,
 )
-from tidenet.training.loop import fit_network
+from tidenet.training.loop import departures, fit_network
 from tidenet.training.memory import NotEnoughMemoryError
 
 ROOT = Path(__file__).parents[3]
@@ -152,6 +154,17 @@ def test_a_window_that_does_not_fit_alone_stops_training_by_name(few_windows_fit
         fit(tiny())
 
 
+def test_validation_goes_on_window_by_window_before_it_gives_up(few_windows_fit, undisturbed):
+    network, _ = undisturbed
+    samples = windows(5, tiny(), seed=1)
+    whole = departures(network, samples)
+    few_windows_fit(1)
+    np.testing.assert_allclose(departures(network, samples), whole, atol=1e-5)
+    few_windows_fit(0)
+    with pytest.raises(NotEnoughMemoryError, match="cpu ran out of memory"):
+        departures(network, samples)
+
+
 def test_a_loss_that_turns_nan_says_where_and_leaves_the_best_weights(tmp_path):
     config = tiny()
     fitting, validation = windows(20, config), windows(5, config, seed=1)
@@ -164,10 +177,21 @@ def test_a_loss_that_turns_nan_says_where_and_leaves_the_best_weights(tmp_path):
     place, _, months = stopped.value.found.partition("; init months ")
     assert place.endswith("in epoch 2, batch 1 of 4, step 5")
     assert len(set(months.split(", ")) & {str(m) for m in fitting.init_months}) == 6
-    assert str(tmp_path) in stopped.value.remedy
-    best = best_weights(tmp_path)
-    assert best.keys() == TideNet(config).state_dict().keys()
-    assert all(values.isfinite().all() for values in best.values())
+    told = f"tidenet train --fresh --backbone {tmp_path} --learning-rate 0.0005, "
+    assert told in stopped.value.remedy
+    # The weights of the epoch before, as they were averaged.
+    averaged = load_file(tmp_path / FILE)["averaged"]
+    best = load_backbone(config, tmp_path)
+    network, _ = fit(tiny(n_epochs=0), initial=best)
+    assert torch.equal(torch.cat([p.flatten() for p in network.parameters()]), averaged)
+
+
+def test_a_loss_that_turns_nan_before_any_epoch_names_no_weights_to_go_on_from(tmp_path):
+    ticks = itertools.count(step=1000)  # every step writes a checkpoint
+    with pytest.raises(TrainingDivergedError, match="epoch 1, batch 2 of 4") as stopped:
+        fit(tiny(learning_rate=1e30), checkpoint=tmp_path, clock=ticks.__next__)
+    assert (tmp_path / FILE).exists()
+    assert "--backbone" not in stopped.value.remedy
 
 
 def test_a_gradient_that_turns_nan_never_reaches_the_weights():
@@ -239,3 +263,27 @@ def test_the_report_tells_how_it_went(undisturbed):
     assert len(told["losses"]) == len(told["validation_losses"]) == 2
     assert told["best_epoch"] == 1 + min(range(2), key=report.validation_losses.__getitem__)
     assert told["seconds"] > 0
+
+
+def one_epoch(**changes):
+    """Weights after an epoch of two steps, and its loss."""
+    config = {"n_epochs": 1, "batch_size": 10, "refiner": "diffusion"} | changes
+    network, report = fit(tiny(**config))
+    return torch.cat([p.detach().flatten() for p in network.parameters()]), report.losses[0]
+
+
+@pytest.fixture(scope="module")
+def first_epoch():
+    return one_epoch()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("weight_decay", 2.0), ("amplitude_loss", 0.0), ("refiner_loss", 2.0)]
+)
+def test_every_weight_of_the_loss_changes_what_is_learned(name, value, first_epoch):
+    (plain, loss), (weights, other) = first_epoch, one_epoch(**{name: value})
+    assert (weights - plain).abs().max() > 1e-4
+    if name == "weight_decay":
+        assert weights.norm() < plain.norm()
+    else:
+        assert (other > loss) == (value > 0)

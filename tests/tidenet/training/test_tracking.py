@@ -1,5 +1,8 @@
 import json
+import sys
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from services.tiny_training import fit, tiny
@@ -51,3 +54,38 @@ def test_tensorboard_holds_the_curves_of_a_run(tmp_path):
     found = [event.value for event in events.Scalars("validation_loss")]
     assert found == pytest.approx(report.validation_losses)
     assert json.dumps(found)
+
+
+def test_mlflow_is_told_the_options_and_the_curves_of_a_run(tmp_path, monkeypatch):
+    # A module of this name in place of MLflow, which is a large package and no part of the
+    # development tools: what is ours is what it is told, through accelerate.
+    told = []
+
+    def note(name):
+        return lambda *given, **named: told.append((name, *given, named))
+
+    fake = ModuleType("mlflow")
+    fake.__spec__ = ModuleSpec("mlflow", None)
+    fake.utils = SimpleNamespace(
+        validation=SimpleNamespace(MAX_PARAM_VAL_LENGTH=500, MAX_PARAMS_TAGS_PER_BATCH=100)
+    )
+    fake.search_experiments = lambda **_: []
+    fake.create_experiment = lambda name, **_: note("experiment")(name) or "1"
+    fake.start_run = lambda **named: (
+        note("start")(named["run_name"]) or SimpleNamespace(info=SimpleNamespace(run_id="1"))
+    )
+    for name in ("log_params", "log_metrics", "end_run"):
+        setattr(fake, name, note(name))
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
+    config = tiny(n_epochs=1)
+    with open_tracker("mlflow", tmp_path, "first", config.model_dump()) as tracker:
+        _, report = fit(config, tracker=tracker)
+        assert told[-1][0] == "log_metrics"
+    kinds = [kind for kind, *_ in told]
+    assert kinds == ["experiment", "start", "log_params", "log_metrics", "end_run"]
+    assert [given[0] for _, *given in told[:2]] == ["tidenet", "first"]
+    assert told[2][1]["n_epochs"] == 1
+    assert told[2][1]["fusion_channels"] == "(8,)"
+    values, named = told[3][1:]
+    assert values["validation_loss"] == report.validation_losses[0]
+    assert named["step"] == 1

@@ -13,7 +13,7 @@ from tidenet.verification.diagrams import (
     roc_diagram,
     skill_by_lead,
 )
-from tidenet.verification.monthly import crpss, monthly_sums
+from tidenet.verification.monthly import monthly_sums, skill_against
 from tidenet.verification.probability import ProbabilityRow, VerifiedMonth, probability_sums
 
 SHAPE = (6, 5)
@@ -92,6 +92,7 @@ def test_neighbouring_ranks_are_put_together_for_the_regional_mean(sums):
 
 
 def test_skill_by_lead_tells_methods_apart_without_colour(sums):
+    crpss = skill_against("crps_climatology", "crps")
     found = {name: interval(one, crpss, rng=rng()) for name, one in sums.items()}
     figure = skill_by_lead(found, (1, 2, 3, 4), label="CRPSS", title="Skill")
     words = drawn(figure)

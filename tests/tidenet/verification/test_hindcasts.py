@@ -4,15 +4,14 @@ import pytest
 from storage.months import month
 from tidenet.errors import NotEnoughMonthsError
 from tidenet.references import KEPT, fit_method, fit_shared
-from tidenet.verification import add_up, evaluate, scores, summarise
-from tidenet.verification.hindcasts import hindcast
+from tidenet.verification import add_up, hindcast, scores, summarise
 
 INITS = [month("2012-12"), month("2013-05"), month("2013-10")]
 
 
 def rows(trained, record, init_months=INITS, seed=0):
     methods = {"tidenet": trained, **trained.references}
-    return evaluate(
+    skill, _ = hindcast(
         methods,
         record,
         init_months,
@@ -20,7 +19,9 @@ def rows(trained, record, init_months=INITS, seed=0):
         references=trained.references,
         n_members=3,
         seed=seed,
+        probability=False,
     )
+    return skill
 
 
 def test_leads_that_are_not_observed_yet_are_left_out(trained, record):
@@ -32,17 +33,13 @@ def test_leads_that_are_not_observed_yet_are_left_out(trained, record):
 def test_of_a_method_with_more_leads_the_first_ones_are_scored(trained, record):
     shared = fit_shared(record.until(month("2012-12")), 2)
     fewer = {name: fit_method(name, shared, 2) for name in KEPT}
-    evaluated = evaluate(
+    skill, probability = hindcast(
         {"tidenet": trained},
         record,
         INITS[:1],
         climatology=fewer["climatology"].climatology,
         references=fewer,
         n_members=3,
-    )
-    assert [row.lead_months for row in evaluated] == [1, 2]
-    skill, probability = hindcast(
-        {"tidenet": trained}, record, INITS[0], beside=fewer, n_members=3, seed=0
     )
     assert [row.lead_months for row in skill] == [1, 2]
     assert [row.lead_months for row in probability] == [1, 2]

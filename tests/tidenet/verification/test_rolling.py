@@ -72,19 +72,38 @@ def test_a_planted_leak_is_caught():
     )
 
 
+class Looking:
+    """Forecasts the last month of all that it is given, and remembers what it saw."""
+
+    n_history, n_leads = 1, N_LEADS
+
+    def __init__(self):
+        self.seen, self.forecasts = set(), {}
+
+    def forecast(self, record, init_month, *, n_members, rng):
+        self.seen.add((str(init_month), str(record.last_month), len(record.fco2)))
+        mean = np.repeat(record.fco2[-1:], N_LEADS, axis=0)
+        self.forecasts[str(init_month)] = mean
+        return Forecast(record.grid, init_month, np.stack([mean] * n_members), mean)
+
+
 def test_a_method_that_looks_at_all_that_it_is_given_sees_its_init_month_last():
-    class Looking:
-        n_history, n_leads, seen = 1, N_LEADS, set()
-
-        def forecast(self, record, init_month, *, n_members, rng):
-            self.seen.add((str(init_month), str(record.last_month), len(record.fco2)))
-            mean = np.repeat(record.fco2[-1:], N_LEADS, axis=0)
-            return Forecast(record.grid, init_month, np.stack([mean] * n_members), mean)
-
     looking, record = Looking(), small_record()
     hindcasts(record, {"looking": lambda _: looking})
     months = np.arange(month("2012-01"), month("2013-07"))
     assert looking.seen == {(str(m), str(m), record.index(m) + 1) for m in months}
+
+
+def test_later_months_change_no_forecast_of_a_method_that_looks_at_all_that_it_is_given():
+    last, worlds = month("2012-05"), []
+    for record in (small_record(), spoiled_after(small_record(), last)):
+        looking = Looking()
+        hindcasts(record, {"looking": lambda _, looking=looking: looking}, last_init=last)
+        worlds.append(looking.forecasts)
+    clean, spoiled = worlds
+    assert len(clean) == 5
+    for init_month, forecast in clean.items():
+        np.testing.assert_array_equal(spoiled[init_month], forecast)
 
 
 def test_months_after_the_init_month_change_no_score_of_the_months_before():
