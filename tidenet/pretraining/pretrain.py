@@ -49,7 +49,7 @@ class PretrainingPlan:
         Wall time to train; not looked at where the rounds are given.
     worlds_per_round, stride
         Worlds that a round mixes, all of one shape, and every how many months one of their windows
-        begins: neighbouring windows are much alike, other worlds teach more.
+        begins: neighbouring windows are much alike.
     shapes
         Shapes that a round's is drawn from.
     kind
@@ -66,16 +66,16 @@ class PretrainingPlan:
     seed: int = 1
     n_rounds: int | None = None
     minutes: float = 20.0
-    worlds_per_round: int = 12
-    stride: int = 3
+    worlds_per_round: int = 4
+    stride: int = 1
     shapes: tuple[tuple[int, int], ...] = ((24, 24), (24, 32), (32, 24), (32, 32))
     kind: WorldKind = field(default_factory=WorldKind)
     n_fitting: int = 144
     batch_size: int = 8
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 0.02
     ema_decay: float = 0.99
-    validation_worlds: int = 12
+    validation_worlds: int = 8
 
     def lesson(self, part: int, number: int) -> Lesson:
         """Return the lesson of a round, or of validation, by its number."""

@@ -38,7 +38,8 @@ class Recipe:
     loss: StepLoss
     learning_rate: float
     betas: tuple[float, float]
-    n_epochs: int
+    n_steps: int
+    """Least steps of training: a short record is passed through more often."""
 
 
 def published_recipe(shared: Fitted, n_leads: int) -> Recipe:
@@ -60,7 +61,7 @@ def published_recipe(shared: Fitted, n_leads: int) -> Recipe:
             phase_weight=0.001,
         )["total_loss"]
 
-    return Recipe(network, loss, 1e-4, (0.9, 0.95), 10)
+    return Recipe(network, loss, 1e-4, (0.9, 0.95), 300)
 
 
 def simvp_recipe(shared: Fitted, n_leads: int) -> Recipe:
@@ -76,7 +77,7 @@ def simvp_recipe(shared: Fitted, n_leads: int) -> Recipe:
     def loss(x: "Tensor", target: "Tensor", _: int) -> "Tensor":
         return ((network(x) - target).square() * weight).sum(dim=(-2, -1)).mean()
 
-    return Recipe(network, loss, 1e-3, (0.9, 0.999), 20)
+    return Recipe(network, loss, 1e-3, (0.9, 0.999), 600)
 
 
 def train_network(
@@ -91,8 +92,8 @@ def train_network(
     """Train on windows of frames (time, 1, height, width), by the row of each init month."""
     import torch
 
-    epochs = recipe.n_epochs if n_epochs is None else n_epochs
     n_batches = -(-len(windows) // BATCH)
+    epochs = -(-recipe.n_steps // n_batches) if n_epochs is None else n_epochs
     optimiser = torch.optim.AdamW(
         recipe.network.parameters(), recipe.learning_rate, betas=recipe.betas
     )
