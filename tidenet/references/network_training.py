@@ -61,7 +61,7 @@ def published_recipe(shared: Fitted, n_leads: int) -> Recipe:
             phase_weight=0.001,
         )["total_loss"]
 
-    return Recipe(network, loss, 1e-4, (0.9, 0.95), 300)
+    return Recipe(network, loss, 1e-4, (0.9, 0.95), 1000)
 
 
 def simvp_recipe(shared: Fitted, n_leads: int) -> Recipe:

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from tidenet.model.network import TideNet
     from tidenet.training.samples import Samples
 
-DOUBT = 4.0
-"""Windows without benefit from the networks that count beside validation's independent ones."""
+DOUBT = 1.0
+"""Independent windows without benefit that are counted beside those of the validation block."""
 
 DETAIL_SAMPLES = 4
 """Details drawn per validation window to learn how much the refiner's details vary."""

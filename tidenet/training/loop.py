@@ -154,6 +154,7 @@ class _Run:
     fitting: Samples
     validation: Samples
     seed: int
+    first_weights: str
     identity: Mapping[str, Any]
     checkpoint: Path | None
     clock: Callable[[], float]
@@ -174,9 +175,9 @@ class _Run:
         clock: Callable[[], float],
     ) -> "_Run":
         began = clock()
-        identity: Mapping[str, Any] = {}
+        first_weights, identity = digest(network.state_dict().values()), {}
         if checkpoint is not None:
-            identity = _identity(config, network, fitting, validation, seed)
+            identity = _identity(config, first_weights, fitting, validation, seed)
         # The network is not wrapped for several processes: gradients are added up once per step,
         # after each has worked off its windows, so that one that runs out of memory can say so
         # before the others wait for it.
@@ -188,6 +189,7 @@ class _Run:
             fitting,
             validation,
             seed,
+            first_weights,
             identity,
             checkpoint,
             clock,
@@ -222,6 +224,7 @@ class _Run:
             n_processes=self.accelerator.num_processes,
             precision=self.config.precision,
             seed=self.seed,
+            first_weights=self.first_weights,
         )
 
     def epoch(self) -> TrainingProgress:
@@ -371,13 +374,13 @@ class _Run:
 
 
 def _identity(
-    config: TideNetConfig, network: TideNet, fitting: Samples, validation: Samples, seed: int
-) -> Mapping[str, Any]:
+    config: TideNetConfig, first_weights: str, fitting: Samples, validation: Samples, seed: int
+) -> dict[str, Any]:
     """Return what decides a training's result, JSON-able."""
     return {
         "config": config.model_dump(mode="json"),
         "seed": seed,
-        "first_weights": digest(network.state_dict().values()),
+        "first_weights": first_weights,
         "fitting": _described(fitting),
         "validation": _described(validation),
     }

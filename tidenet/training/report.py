@@ -30,6 +30,8 @@ class TrainingReport:
         Of the convolutions: ``float32`` or ``bf16``.
     seed
         Of the weights at the start and of every draw.
+    first_weights
+        sha256 of the weights at the start: the backbone's with room for the drivers, or random.
     """
 
     batch_size_used: int
@@ -42,6 +44,7 @@ class TrainingReport:
     n_processes: int
     precision: str
     seed: int
+    first_weights: str
 
     def describe(self) -> dict[str, Any]:
         """Return the report as a JSON-able record."""

@@ -9,6 +9,7 @@ from tidenet.configuration import TideNetConfig
 from tidenet.model.network import TideNet
 from tidenet.pretraining import load_backbone, save_backbone
 from tidenet.training import train, train_and_hold_out
+from tidenet.training.checkpoints import digest
 from tidenet.training.fit import DOUBT
 from tidenet.training.tracking import Tracker
 
@@ -84,6 +85,8 @@ def test_training_starts_from_the_backbone_that_the_options_name(record, tmp_pat
     else:
         config = TideNetConfig(n_epochs=0, working_cells=16)
         expected = load_backbone(config)
-    [network] = train(record, config, seed=0).networks
+    trained = train_and_hold_out(record, config, seed=0)
+    assert trained.reports[0].first_weights == digest(expected.values())
+    [network] = trained.forecaster.networks
     for name, values in network.state_dict().items():
         assert torch.equal(values, expected[name]), name
