@@ -1,5 +1,6 @@
 """The whole loop on real product files, through the command line, with a very small model."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,17 @@ def test_the_picture_of_an_observed_month_is_written(home: Path, tmp_path: Path)
     file = tmp_path / "map.png"
     succeed(home, "picture", "--valid", "2019-07", "--lead", "3", "--to", str(file))
     assert file.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_shipped_recipe_beats_climatology_and_damped_persistence_at_every_lead(
+    home: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "numbers.json"
+    options = ("--methods", "tidenet", "--train-until", "2015-12", "--json", str(file))
+    succeed(home, "evaluate", *options)
+    found = json.loads(file.read_text())["methods"]["tidenet"]
+    assert len(found["msss"]) == 6
+    assert min(found["msss"]) > 0
+    assert min(found["msss_minus_damped"]) > 0
+    # What a careful forecaster would ask of the probabilities of the next three months.
+    assert min(found["crpss"][:3]) >= 0.05
