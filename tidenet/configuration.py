@@ -105,7 +105,7 @@ class TideNetConfig(BaseModel):
         0,
         ge=0,
         description="months of a surrogate history, drawn from a linear inverse model of the "
-        "training period, to learn from besides; at least two windows, or 0",
+        "training period, to learn from besides; 0, or more than n_history + n_leads",
     )
     n_patterns: int = Field(24, ge=1, description="error patterns that dress the ensemble")
 

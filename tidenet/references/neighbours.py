@@ -92,7 +92,7 @@ class Analogue:
         for position in positions:
             last = anomalies.values[position - self.n_history + 1 : position + 1]
             calendar = int(anomalies.calendar[position])
-            rows.append(_sequel(self.library, last, calendar, n_leads, self.n_analogues, None))
+            rows.append(_sequel(self.library, last, calendar, n_leads))
         total: np.ndarray = np.stack(rows) * self.scale[:, None]
         return total
 
@@ -104,7 +104,7 @@ def fit_analogue(anomalies: Anomalies, n_leads: int) -> Analogue:
     for position in range(n - 1, len(anomalies) - n_leads):
         last = anomalies.values[position - n + 1 : position + 1]
         calendar = int(anomalies.calendar[position])
-        mean = _sequel(anomalies, last, calendar, n_leads, Analogue.n_analogues, position)
+        mean = _sequel(anomalies, last, calendar, n_leads, apart_from=position)
         came = anomalies.values[position + 1 : position + 1 + n_leads]
         product += anomalies.sea.mean(mean * came)
         square += anomalies.sea.mean(mean * mean)
@@ -117,10 +117,12 @@ def _sequel(
     last: np.ndarray,
     calendar: int,
     n_leads: int,
-    n_analogues: int,
-    apart_from: int | None,
+    apart_from: int | None = None,
 ) -> np.ndarray:
-    """Return the mean of what followed the nearest months of a library (lead, cell)."""
+    """Return the mean of what followed the nearest months of a library (lead, cell).
+
+    A month of the library itself is kept apart from those within a year of it.
+    """
     n = len(last)
     candidates = np.arange(n - 1, len(library) - n_leads)
     off = np.abs((library.calendar[candidates] - calendar + 6) % 12 - 6)
@@ -130,7 +132,7 @@ def _sequel(
     if len(candidates) == 0:
         return np.zeros((n_leads, last.shape[1]), dtype=np.float32)
     distance = [_distance(library.values[i - n + 1 : i + 1], last, library.sea) for i in candidates]
-    nearest = candidates[np.argsort(distance, kind="stable")[:n_analogues]]
+    nearest = candidates[np.argsort(distance, kind="stable")[: Analogue.n_analogues]]
     mean: np.ndarray = np.mean([library.values[i + 1 : i + 1 + n_leads] for i in nearest], axis=0)
     return mean
 

@@ -211,7 +211,8 @@ def fit_network_reference(
     seed
         Of initial weights and batches.
     n_epochs
-        Passes over the training windows; None for what takes a few minutes on two CPU cores.
+        Passes over the training windows; None for the steps of the method's recipe, which take
+        up to ten minutes on two CPU cores.
     working_cells
         Most blocks along the longer side.
     progress

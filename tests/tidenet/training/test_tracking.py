@@ -44,7 +44,6 @@ def test_a_tracker_that_is_not_installed_is_named_with_its_remedy(tmp_path):
 
 
 def test_tensorboard_holds_the_curves_of_a_run(tmp_path):
-    pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     config = tiny()
