@@ -134,6 +134,7 @@ def forecast(
     rerun: Annotated[
         bool, typer.Option("--rerun", help="Make a new run even if the same one exists.")
     ] = False,
+    reason: Annotated[str, typer.Option(help="Why it is made; recorded with the run.")] = "",
 ) -> None:
     """Forecast the next months with the champion model, into the archive."""
     from flows.operations.forecast import forecast as operation
@@ -141,19 +142,33 @@ def forecast(
     from storage.months import month as parse_month
 
     workspace = workspace_of(context)
-    run = operation(workspace, init=parse_month(init) if init else None, seed=seed, rerun=rerun)
+    run = operation(
+        workspace,
+        init=parse_month(init) if init else None,
+        seed=seed,
+        rerun=rerun,
+        reason=reason.strip(),
+    )
     print_forecast(workspace, run)
 
 
 @app.command()
 @named_errors
-def verify(context: typer.Context) -> None:
+def verify(
+    context: typer.Context,
+    again: Annotated[
+        str,
+        typer.Option(
+            metavar="REASON", help="Score what is scored already anew, too; why is recorded."
+        ),
+    ] = "",
+) -> None:
     """Score every archived forecast whose valid month has been observed."""
     from flows.operations.verify import verify as operation
     from flows.screen import progress_bar, say
 
     with progress_bar("Verifying") as progress:
-        verified = operation(workspace_of(context), progress=progress)
+        verified = operation(workspace_of(context), again=again.strip(), progress=progress)
     say(
         f"{verified.n_scored} forecast months of {verified.n_runs} runs scored."
         if verified.n_scored

@@ -4,10 +4,12 @@ A run and its rows become visible in one transaction. Runs are never changed: a 
 and views choose which one counts.
 """
 
+import datetime as dt
+from collections.abc import Iterable
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, case, func, insert, select
+from sqlalchemy import Connection, Engine, Row, case, func, insert, select, text, type_coerce
 
 from storage import tables as t
 from storage.archive_rows import (
@@ -22,27 +24,32 @@ from storage.archive_rows import (
     Trace,
     Unscored,
     WrittenRun,
+    YearlyRows,
     new_run_id,
 )
 from storage.check_result import CheckResult
+from storage.column_types import UtcDateTime
 from storage.database import DatabaseRuleError, reading, transaction, without_credentials
+from storage.dimensions import DimensionChangedError, UnknownRegionError
 from storage.errors import TidenetError
-from storage.months import Month
+from storage.ledger_rows import MonthRevision
+from storage.months import Month, first_day
 from storage.prediction_rows import (
-    DimensionChangedError,
     InvalidRowsError,
     check_rows,
     insert_cell_rows,
     insert_regional_rows,
+    insert_yearly_rows,
 )
 from storage.registry import require_model
-from storage.skill_queries import UnknownRegionError, skill_table, unscored, write_scores
-from storage.views import latest_months, lineage, runs_current
+from storage.skill_queries import skill_table, unscored, write_scores
+from storage.views import forecasts, latest_months, lineage_files, runs_current
 from storage.views import outdated_runs as outdated_runs_view
 
 __all__ = [
     "QUANTILES",
     "CellRows",
+    "ClockJumpedError",
     "DimensionChangedError",
     "DuplicateRunError",
     "ForecastRun",
@@ -57,6 +64,8 @@ __all__ = [
     "UnknownRunError",
     "Unscored",
     "WrittenRun",
+    "YearlyRows",
+    "current_run",
     "find_run",
     "last_run",
     "latest_observed",
@@ -71,6 +80,9 @@ __all__ = [
     "write_scores",
 ]
 
+CLOCK_TOLERANCE = dt.timedelta(hours=1)
+"""How far the clocks of two computers may disagree."""
+
 _SAME_RUN = ("init_month", "model_version", "issued_kind", "seed", "n_leads", "n_members")
 
 
@@ -78,12 +90,22 @@ class DuplicateRunError(TidenetError):
     """A run id or idempotency key is already taken by another run."""
 
 
+class ClockJumpedError(TidenetError):
+    """A run says that it was made before what it read was there, or in the future."""
+
+
 class UnknownRunError(TidenetError):
     """A run, or a lead or region of it, was asked for that is not in the archive."""
 
 
 def write_run(
-    engine: Engine, run: ForecastRun, regional: RegionalRows, cells: CellRows | None = None
+    engine: Engine,
+    run: ForecastRun,
+    regional: RegionalRows,
+    cells: CellRows | None = None,
+    *,
+    yearly: YearlyRows | None = None,
+    inputs: Iterable[MonthRevision] = (),
 ) -> WrittenRun:
     """Write a run with all its rows in one transaction.
 
@@ -100,6 +122,10 @@ def write_run(
         Its predictions by region; anomalies and area integrals are added here.
     cells
         Its predictions by cell of the archive grid; None to archive regions only.
+    yearly
+        Its sums by calendar year; None to archive none.
+    inputs
+        The month revisions that it read.
 
     Raises
     ------
@@ -107,18 +133,28 @@ def write_run(
         If the predictions do not fit the run; the message lists every reason.
     DuplicateRunError
         If its id, or its idempotency key, belongs to another run.
+    ClockJumpedError
+        If it was made before its init month was committed, or in the future.
     UnknownModelError
         If its model version is not registered.
     DimensionChangedError
         If a region or cell is archived with another shape or area.
     """
-    check_rows(run, regional, cells)
+    check_rows(run, regional, cells, yearly)
+    if cells is not None:
+        _add_partition(engine, run.init_month)
     try:
         with transaction(engine) as connection:
             existing = _by_key(connection, run.idempotency_key)
             if existing is not None:
                 return _earlier(existing, run)
-            _insert(connection, run, regional, cells)
+            _refuse_clock(connection, run)
+            lead_ids = _insert_run(connection, run, inputs)
+            insert_regional_rows(connection, run, regional)
+            if yearly is not None:
+                insert_yearly_rows(connection, run, yearly)
+            if cells is not None:
+                insert_cell_rows(connection, run, lead_ids, cells)
     except DatabaseRuleError:
         # Another process may have written the same run since it was looked for.
         existing = find_run(engine, run.idempotency_key)
@@ -165,6 +201,25 @@ def last_run(engine: Engine, issued_kind: IssuedKind | None = None) -> ForecastR
         query = query.where(t.ForecastRun.issued_kind == issued_kind)
     with reading(engine) as connection:
         row = connection.execute(query.limit(1)).one_or_none()
+    return None if row is None else _forecast_run(row)
+
+
+def current_run(
+    engine: Engine, init_month: Month, model_version: str, issued_kind: IssuedKind
+) -> ForecastRun | None:
+    """Return the run that counts of an init month, model and kind, or None."""
+    view = runs_current.c
+    query = (
+        select(t.ForecastRun)
+        .join(runs_current, view.run_id == t.ForecastRun.id)
+        .where(
+            view.init_month == init_month,
+            view.model_version == model_version,
+            view.issued_kind == issued_kind,
+        )
+    )
+    with reading(engine) as connection:
+        row = connection.execute(query).one_or_none()
     return None if row is None else _forecast_run(row)
 
 
@@ -242,13 +297,30 @@ def trace(engine: Engine, run_id: str, region: str, lead_months: int) -> Trace:
     checks = [
         getattr(t.Check, field.name).label(f"check_{field.name}") for field in fields(CheckResult)
     ]
+    taken = {"run_id", "region", "lead_months", "init_month", "valid_month", "issued_kind"}
+    taken |= {"created_at", "mean", "model_version"}
+    of_file = {field.name for field in fields(Trace)} & set(lineage_files.c.keys()) - taken
     query = (
-        select(lineage, *checks)
-        .outerjoin(t.Check, t.Check.product_file_id == lineage.c.product_file_id)
+        select(
+            *(forecasts.c[name] for name in sorted(taken)),
+            *(lineage_files.c[name] for name in sorted(of_file)),
+            t.ForecastRun.snapshot_id,
+            t.ModelVersion.weights_sha256,
+            t.ModelVersion.snapshot_id.label("model_snapshot_id"),
+            *checks,
+        )
+        .join(t.ForecastRun, t.ForecastRun.id == forecasts.c.run_id)
+        .join(t.ModelVersion, t.ModelVersion.version == forecasts.c.model_version)
+        .join(
+            lineage_files,
+            (lineage_files.c.run_id == forecasts.c.run_id)
+            & (lineage_files.c.month == forecasts.c.init_month),
+        )
+        .outerjoin(t.Check, t.Check.product_file_id == lineage_files.c.product_file_id)
         .where(
-            lineage.c.run_id == run_id,
-            lineage.c.region == region,
-            lineage.c.lead_months == lead_months,
+            forecasts.c.run_id == run_id,
+            forecasts.c.region == region,
+            forecasts.c.lead_months == lead_months,
         )
         .order_by(t.Check.id)
     )
@@ -269,33 +341,71 @@ def trace(engine: Engine, run_id: str, region: str, lead_months: int) -> Trace:
     return Trace(**{name: rows[0][name] for name in names}, checks=results)
 
 
-def _insert(
-    connection: Connection, run: ForecastRun, regional: RegionalRows, cells: CellRows | None
-) -> None:
+def _add_partition(engine: Engine, init_month: Month) -> None:
+    """Make room for cell rows of a year, in a transaction of its own: it locks but a moment."""
+    if engine.dialect.name != "postgresql":
+        return
+    year = {"year": first_day(init_month).year}
+    with reading(engine) as connection:
+        known = "SELECT to_regclass('cell_predictions_' || CAST(:year AS text))"
+        if connection.execute(text(known), year).scalar() is not None:
+            return
+    with transaction(engine) as connection:
+        connection.execute(text("SELECT add_cell_partition(:year)"), year)
+
+
+def _refuse_clock(connection: Connection, run: ForecastRun) -> None:
+    revision = t.MonthRevision
+    committed_at, now = connection.execute(
+        select(
+            select(revision.committed_at)
+            .where(revision.id == run.month_revision_id)
+            .scalar_subquery(),
+            type_coerce(func.current_timestamp(), UtcDateTime),
+        )
+    ).one()
+    early = committed_at is not None and run.created_at < committed_at - CLOCK_TOLERANCE
+    if not early and run.created_at <= now + CLOCK_TOLERANCE:
+        return
+    raise ClockJumpedError(
+        f"Run {run.id} cannot have been made at {run.created_at:%Y-%m-%d %H:%M:%S} UTC.",
+        found=f"its init month was committed at {committed_at:%Y-%m-%d %H:%M:%S}"
+        if early
+        else f"the database's clock says {now:%Y-%m-%d %H:%M:%S}",
+        expected="a time after what it read, and not in the future",
+        remedy="Nothing was written. Set the clock of this computer, then make the run again.",
+    )
+
+
+def _insert_run(
+    connection: Connection, run: ForecastRun, inputs: Iterable[MonthRevision]
+) -> list[int]:
+    """Add a run, what it read and its leads; return the leads' keys."""
     require_model(connection, run.model_version)
     clean = replace(run, fields_url=without_credentials(run.fields_url))
     connection.execute(insert(t.ForecastRun).values(**asdict(clean)))
-    months = [run.init_month + lead for lead in range(1, run.n_leads + 1)]
-    connection.execute(
-        insert(t.ForecastLead),
-        [
-            {
-                "run_id": run.id,
-                "init_month": run.init_month,
-                "lead_months": lead,
-                "valid_month": valid,
-            }
-            for lead, valid in enumerate(months, start=1)
-        ],
+    read = [
+        {"run_id": run.id, "month": one.committed.month, "month_revision_id": one.id}
+        for one in inputs
+    ]
+    if read:
+        connection.execute(insert(t.RunInput), read)
+    leads = [
+        {
+            "run_id": run.id,
+            "init_month": run.init_month,
+            "lead_months": lead,
+            "valid_month": run.init_month + lead,
+        }
+        for lead in range(1, run.n_leads + 1)
+    ]
+    connection.execute(insert(t.ForecastLead), leads)
+    query = (
+        select(t.ForecastLead.id)
+        .where(t.ForecastLead.run_id == run.id)
+        .order_by(t.ForecastLead.lead_months)
     )
-    insert_regional_rows(connection, run, regional)
-    if cells is not None:
-        query = (
-            select(t.ForecastLead.id)
-            .where(t.ForecastLead.run_id == run.id)
-            .order_by(t.ForecastLead.lead_months)
-        )
-        insert_cell_rows(connection, list(connection.execute(query).scalars()), cells)
+    return list(connection.execute(query).scalars())
 
 
 def _by_key(connection: Connection, key: str) -> ForecastRun | None:

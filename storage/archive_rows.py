@@ -11,6 +11,7 @@ import numpy as np
 from storage.check_result import CheckResult
 from storage.grid import Grid
 from storage.months import Month
+from storage.regions import Region
 
 IssuedKind = Literal["live", "backfill", "hindcast"]
 
@@ -63,6 +64,8 @@ class ForecastRun:
         Whether and why it was made with less than it should have had.
     first_month
         First month that was read; None where unknown: then every month counts as read.
+    reason
+        Why it was made, for people.
     """
 
     id: str
@@ -85,6 +88,7 @@ class ForecastRun:
     degraded: bool = False
     degraded_reason: str = ""
     first_month: Month | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class RegionalRows:
     Parameters
     ----------
     regions
-        Names of declared regions (`storage.regions`).
+        The regions (`storage.regions`).
     area_m2
         Ocean area of each region (n_regions,), m2.
     mean, spread
@@ -109,7 +113,7 @@ class RegionalRows:
         The reference forecasts' area means (n_leads, n_regions).
     """
 
-    regions: tuple[str, ...]
+    regions: tuple[Region, ...]
     area_m2: np.ndarray
     mean: np.ndarray
     spread: np.ndarray
@@ -117,6 +121,32 @@ class RegionalRows:
     p_source: np.ndarray
     climatology: np.ndarray
     damped_persistence: np.ndarray
+
+
+@dataclass(frozen=True)
+class YearlyRows:
+    """What a run says of each calendar year that it reaches: Tg C, positive out of the sea.
+
+    Sums are made member by member, so that their spread and quantiles are those of the sum.
+
+    Parameters
+    ----------
+    regions
+        The regions, all of which the regional rows hold.
+    years, n_months
+        Calendar years of the valid months, ascending, and how many of the run's months each holds.
+    mean, spread
+        Sum of the run's months in each year, and its standard deviation (n_years, n_regions).
+    quantiles
+        (n_years, 5, n_regions) at `QUANTILES`.
+    """
+
+    regions: tuple[Region, ...]
+    years: tuple[int, ...]
+    n_months: tuple[int, ...]
+    mean: np.ndarray
+    spread: np.ndarray
+    quantiles: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -137,8 +167,8 @@ class CellRows:
         (n_leads, 5, n_cells) at `QUANTILES`.
     p_source
         Probability that the cell is a source, 0 to 1 (n_leads, n_cells).
-    climatology
-        The climatology's value (n_leads, n_cells).
+    climatology, damped_persistence
+        The reference forecasts' values (n_leads, n_cells).
     """
 
     grid: Grid
@@ -149,6 +179,7 @@ class CellRows:
     quantiles: np.ndarray
     p_source: np.ndarray
     climatology: np.ndarray
+    damped_persistence: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -263,6 +294,8 @@ class Unscored:
         Its model and gridded fields.
     month_revision_id, revision, observed_snapshot_id
         The latest revision of the valid month, and the snapshot that holds it.
+    scoring
+        Number of the scoring to come: 1 for the first against this revision.
     """
 
     run_id: str
@@ -275,6 +308,7 @@ class Unscored:
     month_revision_id: int
     revision: int
     observed_snapshot_id: str
+    scoring: int
 
 
 @dataclass(frozen=True)
@@ -302,6 +336,8 @@ class ScoreRow:
         Sums of w over cells whose observation lies in q25 to q75 and in q05 to q95.
     created_at
         When it was computed (aware, UTC).
+    scoring, reason
+        1 for the first scoring against this revision; why it was scored again, for people.
     """
 
     run_id: str
@@ -327,6 +363,8 @@ class ScoreRow:
     inside_50: float
     inside_90: float
     created_at: dt.datetime
+    scoring: int = 1
+    reason: str = ""
 
 
 @dataclass(frozen=True)

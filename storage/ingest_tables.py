@@ -183,6 +183,9 @@ class MonthRevision(Table):
         ForeignKey("handovers.id"),
         comment="Hand-over that it was corrected with; null if it was not",
     )
+    reason: Mapped[str] = mapped_column(
+        server_default=text("''"), comment="Why it was committed, for people; empty if not recorded"
+    )
 
 
 class HandOver(Table):

@@ -5,7 +5,7 @@ Rows are only added. A file that is seen again with the same bytes and outcome a
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
@@ -217,22 +217,25 @@ def latest_revision(engine: Engine, month: Month) -> MonthRevision | None:
     return None if row is None else _month_revision(row)
 
 
-def latest_months(engine: Engine, until: Month | None = None) -> tuple[MonthRevision, ...]:
-    """Return the latest revision of every month (up to one), by month."""
+def latest_months(
+    engine: Engine, until: Month | None = None, *, since: Month | None = None
+) -> tuple[MonthRevision, ...]:
+    """Return the latest revision of every month (from one, up to one), by month."""
     query = select(latest_months_view).order_by(latest_months_view.c.month)
+    if since is not None:
+        query = query.where(latest_months_view.c.month >= since)
     if until is not None:
         query = query.where(latest_months_view.c.month <= until)
     with reading(engine) as connection:
         return tuple(_month_revision(row) for row in connection.execute(query))
 
 
-def content_of(engine: Engine, first: Month, last: Month) -> str:
-    """Return the hexadecimal SHA-256 of the latest content of consecutive months.
+def content_of(revisions: Iterable[MonthRevision]) -> str:
+    """Return the hexadecimal SHA-256 of the content of months, given in their order.
 
     It changes if, and only if, one of them is revised to other content.
     """
-    held = [r for r in latest_months(engine, until=last) if r.committed.month >= first]
-    lines = (f"{r.committed.month} {r.committed.content_hash}\n" for r in held)
+    lines = (f"{r.committed.month} {r.committed.content_hash}\n" for r in revisions)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

@@ -99,6 +99,8 @@ class MonthCommitted:
         Number of observed cells that were discarded as spikes.
     handover_id
         Key of the hand-over that it was corrected with (`storage.handovers`); None if it was not.
+    reason
+        Why it was committed, for people; empty if not recorded.
     """
 
     month: Month
@@ -112,6 +114,7 @@ class MonthCommitted:
     completion: str = ""
     n_spikes: int = 0
     handover_id: int | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)

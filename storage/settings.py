@@ -25,6 +25,10 @@ class Settings(BaseSettings):
     products_folder: Annotated[
         Path | None, Field(description="Folder with further product specifications (YAML).")
     ] = None
+    regions: Annotated[
+        Path | None,
+        Field(description="GeoJSON file with further regions that fluxes are averaged over."),
+    ] = None
     landing: Annotated[
         str, Field(description="Where new product files arrive (folder or URL).")
     ] = ""

@@ -5,14 +5,13 @@ from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Row, and_, exists, func, select
+from sqlalchemy import Connection, Engine, Row, and_, func, select
 
 from storage import tables as t
 from storage.archive_rows import IssuedKind, ScoreRow, SkillRow, Unscored
 from storage.database import on_conflict_do_nothing, reading, transaction
-from storage.errors import TidenetError
+from storage.dimensions import require_region
 from storage.months import Month
-from storage.regions import REGIONS
 from storage.views import latest_months, scores_current, skill_by_lead
 
 BLOCK_MONTHS = 6
@@ -26,11 +25,7 @@ N_RESAMPLES = 1000
 _SERIES = ("model_version", "method", "issued_kind", "region", "lead_months")
 
 
-class UnknownRegionError(TidenetError):
-    """A region was asked for that is not declared."""
-
-
-def unscored(engine: Engine, until: Month) -> tuple[Unscored, ...]:
+def unscored(engine: Engine, until: Month, *, again: bool = False) -> tuple[Unscored, ...]:
     """Return every lead of every run still to be scored against the latest revision.
 
     Parameters
@@ -39,6 +34,8 @@ def unscored(engine: Engine, until: Month) -> tuple[Unscored, ...]:
         The archive database.
     until
         Last valid month that counts.
+    again
+        Return those that were scored already, too, for another scoring.
 
     Returns
     -------
@@ -46,10 +43,14 @@ def unscored(engine: Engine, until: Month) -> tuple[Unscored, ...]:
         Sorted by valid month, so that one observed field serves all runs.
     """
     lead, run, observed = t.ForecastLead, t.ForecastRun, latest_months.c
-    done = exists().where(
-        t.SkillScore.run_id == lead.run_id,
-        t.SkillScore.lead_months == lead.lead_months,
-        t.SkillScore.month_revision_id == observed.month_revision_id,
+    scorings = (
+        select(func.coalesce(func.max(t.SkillScore.scoring), 0))
+        .where(
+            t.SkillScore.run_id == lead.run_id,
+            t.SkillScore.lead_months == lead.lead_months,
+            t.SkillScore.month_revision_id == observed.month_revision_id,
+        )
+        .scalar_subquery()
     )
     query = (
         select(
@@ -63,12 +64,15 @@ def unscored(engine: Engine, until: Month) -> tuple[Unscored, ...]:
             observed.month_revision_id,
             observed.revision,
             observed.snapshot_id.label("observed_snapshot_id"),
+            (scorings + 1).label("scoring"),
         )
         .join(run, run.id == lead.run_id)
         .join(latest_months, observed.month == lead.valid_month)
-        .where(lead.valid_month <= until, ~done)
+        .where(lead.valid_month <= until)
         .order_by(lead.valid_month, lead.init_month, run.created_at, run.id)
     )
+    if not again:
+        query = query.where(scorings == 0)
     with reading(engine) as connection:
         return tuple(Unscored(**row) for row in connection.execute(query).mappings())
 
@@ -76,7 +80,7 @@ def unscored(engine: Engine, until: Month) -> tuple[Unscored, ...]:
 def write_scores(engine: Engine, rows: Iterable[ScoreRow]) -> int:
     """Add score rows in one transaction and return how many were new.
 
-    A run, lead, region and revision that is scored already is left as it is.
+    A scoring of a run, lead, region and revision that is there already is left as it is.
     """
     values = [asdict(row) for row in rows]
     if not values:
@@ -106,7 +110,7 @@ def skill_table(
     engine
         The archive database.
     region
-        Name of a declared region.
+        Name of a region.
     model_version, issued_kind
         Count only these; None for all.
     rng
@@ -115,15 +119,9 @@ def skill_table(
     Raises
     ------
     UnknownRegionError
-        If the region is not declared; the message lists those that are.
+        If the archive holds no such region; the message lists those that it holds.
     """
-    if region not in {known.name for known in REGIONS}:
-        raise UnknownRegionError(
-            "No region of this name is declared.",
-            found=repr(region),
-            expected=", ".join(known.name for known in REGIONS),
-            remedy="Choose one of these.",
-        )
+    require_region(engine, region)
     with reading(engine) as connection:
         rows = connection.execute(
             _chosen(skill_by_lead, region, model_version, issued_kind).order_by(

@@ -1,8 +1,9 @@
 """Tables of the archive database. Rows are only ever added; a rerun or a revision is a new row.
 
 Every flux is in mmol m-2 d-1, positive out of the sea, unless a column says otherwise. A month is
-the date of its first day. Times are UTC. The migrations build what is declared here and in
-`storage.ingest_tables` and `storage.model_tables`, and a test compares the two.
+the date of its first day. Times are UTC. Here are runs and predictions; `storage.ingest_tables`,
+`storage.model_tables` and `storage.verification_tables` hold the others. The migrations build what
+is declared there, and a test compares the two.
 """
 
 import datetime as dt
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Index,
     UniqueConstraint,
     column,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -42,10 +44,12 @@ from storage.table_rules import (
     ordered_quantiles,
     possible_values,
 )
+from storage.verification_tables import CellObservation, RegionalObservation, SkillScore
 
 __all__ = [
     "Acceptance",
     "Cell",
+    "CellObservation",
     "CellPrediction",
     "Check",
     "DriftCheck",
@@ -60,9 +64,12 @@ __all__ = [
     "Promotion",
     "PromotionFigure",
     "Region",
+    "RegionalObservation",
     "RegionalPrediction",
+    "RunInput",
     "SkillScore",
     "Table",
+    "YearlyPrediction",
 ]
 
 
@@ -120,6 +127,28 @@ class ForecastRun(Table):
     first_month: Mapped[Month | None] = mapped_column(
         comment="First month that was read; null where unknown: then every month counts as read"
     )
+    reason: Mapped[str] = mapped_column(
+        server_default=text("''"), comment="Why it was made, for people; empty if not recorded"
+    )
+
+
+class RunInput(Table):
+    """One month of the record that a run read."""
+
+    __tablename__ = "run_inputs"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["month_revision_id", "month"], ["month_revisions.id", "month_revisions.month"]
+        ),
+        Index("ix_run_inputs_month_revision_id", "month_revision_id"),
+        {"comment": "One row per month of the record that a run read, with the revision it read"},
+    )
+
+    run_id: Mapped[str] = mapped_column(
+        ForeignKey("forecast_runs.id"), primary_key=True, comment="The run"
+    )
+    month: Mapped[Month] = mapped_column(primary_key=True, comment="The month read (first day)")
+    month_revision_id: Mapped[int] = mapped_column(comment="The revision of it that was read")
 
 
 class ForecastLead(Table):
@@ -129,6 +158,8 @@ class ForecastLead(Table):
     __table_args__ = (
         UniqueConstraint("run_id", "lead_months"),
         UniqueConstraint("run_id", "lead_months", "valid_month"),
+        # What cell_predictions refers to: a unique index, for SQLite adds no constraint to a table.
+        Index("uq_forecast_leads_id_init_month", "id", "init_month", unique=True),
         ForeignKeyConstraint(
             ["run_id", "init_month"], ["forecast_runs.id", "forecast_runs.init_month"]
         ),
@@ -143,7 +174,9 @@ class ForecastLead(Table):
         {"comment": "One row per lead month of a run; ties lead, init month and valid month"},
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True, comment="Key")
+    id: Mapped[int] = mapped_column(
+        primary_key=True, comment="Key; runs that were written later have higher ones"
+    )
     run_id: Mapped[str] = mapped_column(comment="The run")
     init_month: Mapped[Month] = mapped_column(comment="Last observed month used (first day)")
     lead_months: Mapped[int] = mapped_column(comment="Months after the init month (1 to 12)")
@@ -154,13 +187,26 @@ class Region(Table):
     """A region that fluxes are averaged and integrated over."""
 
     __tablename__ = "regions"
-    __table_args__ = ({"comment": "One row per region that predictions and scores refer to"},)
+    __table_args__ = (
+        CheckConstraint(
+            "west < east AND south < north AND south >= -90 AND north <= 90",
+            name="bounds_are_possible",
+        ),
+        {"comment": "One row per region that predictions, observations and scores refer to"},
+    )
 
     name: Mapped[str] = mapped_column(primary_key=True, comment="Key, such as changjiang-plume")
     title: Mapped[str] = mapped_column(comment="Name for people")
     definition: Mapped[dict[str, Any]] = mapped_column(
-        Json, comment="Corners of the polygon (degrees east, degrees north); none for the whole sea"
+        Json,
+        comment="GeoJSON geometry (degrees east, degrees north); empty for all ocean cells",
     )
+    west: Mapped[float | None] = mapped_column(
+        comment="Western bound (degrees east); null for all ocean cells"
+    )
+    south: Mapped[float | None] = mapped_column(comment="Southern bound (degrees north)")
+    east: Mapped[float | None] = mapped_column(comment="Eastern bound (degrees east)")
+    north: Mapped[float | None] = mapped_column(comment="Northern bound (degrees north)")
 
 
 class RegionalPrediction(Table):
@@ -217,6 +263,48 @@ class RegionalPrediction(Table):
     flux_tgc_q95: Mapped[float] = mapped_column(comment="Its 95 % quantile (Tg C per month)")
 
 
+class YearlyPrediction(Table):
+    """What a run says of the part of a calendar year that it reaches, summed member by member."""
+
+    __tablename__ = "yearly_predictions"
+    __table_args__ = (
+        is_month("first_valid_month"),
+        is_month("last_valid_month"),
+        CheckConstraint("n_months BETWEEN 1 AND 12", name="n_months_is_1_to_12"),
+        CheckConstraint("first_valid_month <= last_valid_month", name="months_run_forward"),
+        CheckConstraint("flux_tgc_spread >= 0", name="spread_is_not_negative"),
+        ordered_quantiles("integrals_are_ordered", "flux_tgc_"),
+        {
+            "comment": "One row per run, region and calendar year: the run's months of that year"
+            " together, with the quantiles of their sum"
+        },
+    )
+
+    run_id: Mapped[str] = mapped_column(
+        ForeignKey("forecast_runs.id"), primary_key=True, comment="The run"
+    )
+    region: Mapped[str] = mapped_column(
+        ForeignKey("regions.name"), primary_key=True, comment="The region"
+    )
+    year: Mapped[int] = mapped_column(
+        primary_key=True, autoincrement=False, comment="Calendar year of the valid months"
+    )
+    first_valid_month: Mapped[Month] = mapped_column(comment="First of them (first day)")
+    last_valid_month: Mapped[Month] = mapped_column(comment="Last of them (first day)")
+    n_months: Mapped[int] = mapped_column(comment="Their number (1 to 12)")
+    flux_tgc_mean: Mapped[float] = mapped_column(
+        comment="Flux of the region in these months (Tg C, positive out of the sea)"
+    )
+    flux_tgc_spread: Mapped[float] = mapped_column(
+        comment="Its standard deviation over members (Tg C)"
+    )
+    flux_tgc_q05: Mapped[float] = mapped_column(comment="Its 5 % quantile (Tg C)")
+    flux_tgc_q25: Mapped[float] = mapped_column(comment="Its 25 % quantile (Tg C)")
+    flux_tgc_q50: Mapped[float] = mapped_column(comment="Its median (Tg C)")
+    flux_tgc_q75: Mapped[float] = mapped_column(comment="Its 75 % quantile (Tg C)")
+    flux_tgc_q95: Mapped[float] = mapped_column(comment="Its 95 % quantile (Tg C)")
+
+
 class Cell(Table):
     """One ocean cell of an archive grid."""
 
@@ -226,6 +314,7 @@ class Cell(Table):
         CheckConstraint("lat BETWEEN -90 AND 90", name="lat_is_possible"),
         CheckConstraint("area_m2 > 0", name="area_is_positive"),
         CheckConstraint("cell_index >= 0", name="index_starts_at_0"),
+        Index("ix_cells_lat_lon", "lat", "lon"),
         {"comment": "One row per ocean cell of an archive grid"},
     )
 
@@ -242,22 +331,27 @@ class CellPrediction(Table):
 
     __tablename__ = "cell_predictions"
     __table_args__ = (
+        ForeignKeyConstraint(
+            ["lead_id", "init_month"], ["forecast_leads.id", "forecast_leads.init_month"]
+        ),
         *possible_values(),
         {
-            "comment": "One row per run lead and cell; fluxes positive out of the sea",
+            "comment": "One row per run lead and cell; fluxes positive out of the sea. On"
+            " PostgreSQL one partition per year of the init month",
             # One B-tree instead of two: half the size, and rows of a lead lie together.
             "sqlite_with_rowid": False,
+            "postgresql_partition_by": "RANGE (init_month)",
         },
     )
 
     lead_id: Mapped[int] = mapped_column(
-        ForeignKey("forecast_leads.id"),
-        primary_key=True,
-        autoincrement=False,
-        comment="Run and lead (forecast_leads)",
+        primary_key=True, autoincrement=False, comment="Run and lead (forecast_leads)"
     )
     cell_id: Mapped[int] = mapped_column(
         ForeignKey("cells.id"), primary_key=True, autoincrement=False, comment="The cell"
+    )
+    init_month: Mapped[Month] = mapped_column(
+        primary_key=True, comment="Last observed month used (first day)"
     )
     mean: Mapped[float] = mapped_column(
         REAL, comment="Flux (mmol m-2 d-1, positive out of the sea)"
@@ -274,72 +368,6 @@ class CellPrediction(Table):
         REAL, comment="Probability that the cell is a source (0 to 1)"
     )
     climatology: Mapped[float] = mapped_column(REAL, comment="The climatology (mmol m-2 d-1)")
-
-
-class SkillScore(Table):
-    """Sums that scores are made of: one lead of one run, one region, one observed revision."""
-
-    __tablename__ = "skill_scores"
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["run_id", "region", "lead_months"],
-            [
-                "regional_predictions.run_id",
-                "regional_predictions.region",
-                "regional_predictions.lead_months",
-            ],
-        ),
-        ForeignKeyConstraint(
-            ["run_id", "lead_months", "valid_month"],
-            ["forecast_leads.run_id", "forecast_leads.lead_months", "forecast_leads.valid_month"],
-        ),
-        # The revision scored against must be one of the valid month.
-        ForeignKeyConstraint(
-            ["month_revision_id", "valid_month"], ["month_revisions.id", "month_revisions.month"]
-        ),
-        CheckConstraint("n_cells >= 0 AND weight_sum >= 0", name="counts_are_not_negative"),
-        CheckConstraint(
-            "se_model >= 0 AND se_climatology >= 0 AND se_persistence >= 0"
-            " AND se_damped_persistence >= 0",
-            name="squares_are_not_negative",
-        ),
-        CheckConstraint(
-            "inside_50 >= 0 AND inside_50 <= inside_90 AND inside_90 <= weight_sum * 1.000001",
-            name="intervals_are_nested",
-        ),
-        Index("ix_skill_scores_month_revision_id", "month_revision_id"),
-        {
-            "comment": "One row per run, lead, region and observed revision: sums over the observed"
-            " ocean cells, w = cell area (km2), f = forecast, o = observation, c = climatology"
-        },
+    damped_persistence: Mapped[float | None] = mapped_column(
+        REAL, comment="The damped anomaly persistence (mmol m-2 d-1); null if not recorded"
     )
-
-    run_id: Mapped[str] = mapped_column(primary_key=True, comment="The run")
-    lead_months: Mapped[int] = mapped_column(
-        primary_key=True, comment="Months after the init month (1 to 12)"
-    )
-    region: Mapped[str] = mapped_column(primary_key=True, comment="The region")
-    month_revision_id: Mapped[int] = mapped_column(
-        primary_key=True, comment="Revision of the valid month that was scored against"
-    )
-    valid_month: Mapped[Month] = mapped_column(comment="Month that the forecast is for (first day)")
-    n_cells: Mapped[int] = mapped_column(comment="Observed ocean cells (number)")
-    weight_sum: Mapped[float] = mapped_column(comment="Sum of w (km2)")
-    se_model: Mapped[float] = mapped_column(comment="Sum of w (f - o)^2 (km2 (mmol m-2 d-1)^2)")
-    se_climatology: Mapped[float] = mapped_column(comment="Sum of w (c - o)^2, climatology")
-    se_persistence: Mapped[float] = mapped_column(comment="The same of anomaly persistence")
-    se_damped_persistence: Mapped[float] = mapped_column(
-        comment="The same of damped anomaly persistence"
-    )
-    error: Mapped[float] = mapped_column(comment="Sum of w (f - o), positive: forecast too high")
-    abs_error: Mapped[float] = mapped_column(comment="Sum of w abs(f - o)")
-    crps: Mapped[float] = mapped_column(comment="Sum of w CRPS of the forecast")
-    crps_climatology: Mapped[float] = mapped_column(comment="Sum of w CRPS of the climatology")
-    fa_oa: Mapped[float] = mapped_column(comment="Sum of w (f - c) (o - c)")
-    fa_sq: Mapped[float] = mapped_column(comment="Sum of w (f - c)^2")
-    oa_sq: Mapped[float] = mapped_column(comment="Sum of w (o - c)^2")
-    fa: Mapped[float] = mapped_column(comment="Sum of w (f - c)")
-    oa: Mapped[float] = mapped_column(comment="Sum of w (o - c)")
-    inside_50: Mapped[float] = mapped_column(comment="Sum of w where q25 <= o <= q75 (km2)")
-    inside_90: Mapped[float] = mapped_column(comment="Sum of w where q05 <= o <= q95 (km2)")
-    created_at: Mapped[dt.datetime] = mapped_column(comment="When it was computed (UTC)")

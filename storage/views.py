@@ -5,10 +5,14 @@ two. Columns that come from a table unchanged take their type and meaning from i
 mmol m-2 d-1, positive out of the sea.
 """
 
-from sqlalchemy import Column, Double, Integer, MetaData, Table, Text
+from typing import Any
+
+from sqlalchemy import REAL, Boolean, Column, Double, Integer, MetaData, Table, Text
 from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.types import TypeEngine
 
 from storage import tables as t
+from storage.column_types import Json, MonthDate
 
 VIEWS = MetaData()
 """All views, apart from the tables: Alembic is not to make tables of them."""
@@ -32,7 +36,7 @@ def _column(column: ViewColumn) -> Column:
     return Column(name, original.type, nullable=original.nullable, comment=original.comment)
 
 
-def _own(name: str, kind: type[Double | Integer | Text], comment: str) -> Column:
+def _own(name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]], comment: str) -> Column:
     return Column(name, kind, comment=comment)
 
 
@@ -88,6 +92,7 @@ latest_months = _view(
     t.MonthRevision.completion,
     t.MonthRevision.n_spikes,
     t.MonthRevision.handover_id,
+    t.MonthRevision.reason,
 )
 
 preliminary_months = _view(
@@ -148,9 +153,7 @@ handover_current = _view(
     t.HandOver.fitted_by,
 )
 
-runs_current = _view(
-    "runs_current",
-    "Forecast runs that count: the newest of each init month, model version and kind",
+_RUNS: tuple[ViewColumn, ...] = (
     ("run_id", t.ForecastRun.id),
     t.ForecastRun.init_month,
     t.ForecastRun.n_leads,
@@ -167,6 +170,23 @@ runs_current = _view(
     t.ForecastRun.degraded_reason,
     t.ForecastRun.fields_url,
     t.ForecastRun.fields_sha256,
+    t.ForecastRun.reason,
+)
+
+runs = _view(
+    "runs",
+    "Every forecast run, with its model",
+    *_RUNS,
+    _own(
+        "entry", Integer, "Rises in the order in which runs were written, whatever the clock says"
+    ),
+    _own("precedence", Integer, "1 live, 2 backfill, 3 hindcast: what counts first"),
+)
+
+runs_current = _view(
+    "runs_current",
+    "Forecast runs that count: the newest of each init month, model version and kind",
+    *_RUNS,
 )
 
 outdated_runs = _view(
@@ -215,32 +235,40 @@ _REGIONAL: tuple[ViewColumn, ...] = (
     t.RegionalPrediction.flux_tgc_q95,
 )
 
-forecasts = _view(
-    "forecasts",
-    "Every regional prediction of every run, with the run and its model",
+_FORECAST: tuple[ViewColumn, ...] = (
     *_RUN,
     t.ModelVersion.method,
     t.ModelVersion.grid,
     t.ForecastRun.degraded,
     *_REGIONAL,
+)
+
+forecasts = _view(
+    "forecasts",
+    "Every regional prediction of every run, with the run and its model",
+    *_FORECAST,
 )
 
 forecast_latest = _view(
     "forecast_latest",
     "The regional predictions of the newest run of each grid: latest init month, live first",
-    *_RUN,
-    t.ModelVersion.method,
-    t.ModelVersion.grid,
-    t.ForecastRun.degraded,
-    *_REGIONAL,
+    *_FORECAST,
 )
 
-forecast_cells = _view(
-    "forecast_cells",
-    "Every prediction of every archive cell, with place and run; ask for one run_id at a time",
-    *_RUN,
-    t.ForecastLead.lead_months,
-    t.ForecastLead.valid_month,
+forecast_as_issued = _view(
+    "forecast_as_issued",
+    "What was live at the time: the first live run of each grid and init month, no later rerun",
+    *_FORECAST,
+)
+
+degraded_forecasts = _view(
+    "degraded_forecasts",
+    "The regional predictions of runs that were made with less than they should have had",
+    *_FORECAST,
+    t.ForecastRun.degraded_reason,
+)
+
+_CELL: tuple[ViewColumn, ...] = (
     t.Cell.grid,
     t.Cell.cell_index,
     t.Cell.lat,
@@ -255,48 +283,149 @@ forecast_cells = _view(
     t.CellPrediction.q95,
     t.CellPrediction.p_source,
     t.CellPrediction.climatology,
+    t.CellPrediction.damped_persistence,
 )
 
-lineage = _view(
-    "lineage",
-    "Where each regional prediction comes from: run, model, snapshot, month revision, file, checks",
+forecast_cells = _view(
+    "forecast_cells",
+    "Every prediction of every archive cell, with place and run; ask for one run_id or one cell",
+    *_RUN,
+    t.ForecastLead.lead_months,
+    t.ForecastLead.valid_month,
+    *_CELL,
+    _own("anomaly", REAL, "mean minus climatology (mmol m-2 d-1)"),
+)
+
+_OBSERVED: tuple[ViewColumn, ...] = (
+    ("observed", t.RegionalObservation.mean),
+    t.RegionalObservation.observed_share,
+    _own("error", Double, "mean minus observed (mmol m-2 d-1), positive: forecast too high"),
+)
+
+forecast_vs_observed = _view(
+    "forecast_vs_observed",
+    "Regional predictions of runs that count beside each revision of what the record then held",
     ("run_id", t.ForecastRun.id),
-    t.RegionalPrediction.region,
-    t.RegionalPrediction.lead_months,
     t.ForecastRun.init_month,
-    t.RegionalPrediction.valid_month,
     t.ForecastRun.issued_kind,
     t.ForecastRun.created_at,
-    t.RegionalPrediction.mean,
-    t.ForecastRun.fields_url,
-    t.ForecastRun.fields_sha256,
-    t.ForecastRun.seed,
-    t.ForecastRun.code_version,
     t.ForecastRun.model_version,
     t.ModelVersion.method,
-    t.ModelVersion.weights_url,
-    t.ModelVersion.weights_sha256,
-    ("model_snapshot_id", t.ModelVersion.snapshot_id),
-    t.ModelVersion.trained_until,
-    t.ForecastRun.snapshot_id,
+    t.ModelVersion.grid,
+    t.RegionalPrediction.region,
+    t.RegionalPrediction.lead_months,
+    t.RegionalPrediction.valid_month,
+    t.MonthRevision.revision,
+    _own("is_latest", Boolean, "Whether this is the latest revision of the valid month"),
+    ("observed_at", t.MonthRevision.committed_at),
+    t.RegionalPrediction.mean,
+    t.RegionalPrediction.spread,
+    t.RegionalPrediction.q05,
+    t.RegionalPrediction.q25,
+    t.RegionalPrediction.q50,
+    t.RegionalPrediction.q75,
+    t.RegionalPrediction.q95,
+    t.RegionalPrediction.p_source,
+    t.RegionalPrediction.climatology,
+    t.RegionalPrediction.damped_persistence,
+    *_OBSERVED,
+    _own("inside_50", Boolean, "Whether q25 <= observed <= q75"),
+    _own("inside_90", Boolean, "Whether q05 <= observed <= q95"),
+)
+
+forecast_vs_observed_cells = _view(
+    "forecast_vs_observed_cells",
+    "Cell predictions beside the latest revision of what the record then held; ask for one run_id",
+    ("run_id", t.ForecastRun.id),
+    t.ForecastLead.init_month,
+    t.ForecastLead.lead_months,
+    t.ForecastLead.valid_month,
+    ("month_revision_id", t.MonthRevision.id),
+    t.MonthRevision.revision,
+    *_CELL,
+    ("observed", t.CellObservation.mean),
+    t.CellObservation.observed_share,
+    _own("error", REAL, "mean minus observed (mmol m-2 d-1), positive: forecast too high"),
+)
+
+ecs_uptake = _view(
+    "ecs_uptake",
+    "Carbon taken up by each region, by month and by year: observed, then as the newest run says",
+    _own("period", Text, "month or year"),
+    t.RegionalPrediction.region,
+    _own("year", Integer, "Calendar year"),
+    _own("month", MonthDate, "The month (first day); null for a year"),
+    _own("source", Text, "observed, forecast, or both for a year of observed and forecast months"),
+    _own("n_months", Integer, "Months that it sums (number): a whole year has 12"),
+    _own("n_forecast", Integer, "Those of them that are forecast (number)"),
+    _own("uptake_tgc", Double, "Carbon taken up (Tg C; positive into the sea, other than a flux)"),
+    _own("uptake_tgc_low", Double, "Lower end of its 90 % interval (Tg C)"),
+    _own("uptake_tgc_high", Double, "Upper end of its 90 % interval (Tg C)"),
+    _own("run_id", Text, "The run of the forecast months; null if all are observed"),
+)
+
+lineage_files = _view(
+    "lineage_files",
+    "Every month that a run read, with its revision and the file that this was made from",
+    ("run_id", t.ForecastRun.id),
+    t.MonthRevision.month,
     ("month_revision_id", t.MonthRevision.id),
     t.MonthRevision.revision,
     t.MonthRevision.content_hash,
     ("month_snapshot_id", t.MonthRevision.snapshot_id),
     t.MonthRevision.committed_at,
-    ("product_file_id", t.ProductFile.id),
-    t.ProductFile.product,
-    ("file_url", t.ProductFile.url),
-    t.ProductFile.file_name,
-    ("file_sha256", t.ProductFile.sha256),
-    ("file_seen_at", t.ProductFile.seen_at),
-    _own("n_checks", Integer, "Checks of the init month's file (number)"),
-    _own("n_checks_failed", Integer, "Checks that it failed: warnings, if any (number)"),
-    _own("acceptance_reason", Text, "Why a person accepted the file in spite; empty otherwise"),
-    t.ProductFile.stage,
-    _own("n_inputs", Integer, "Files that the init month was computed from; 0 if it is one file"),
     t.MonthRevision.completion,
     t.MonthRevision.handover_id,
+    ("product_file_id", t.ProductFile.id),
+    t.ProductFile.product,
+    t.ProductFile.file_name,
+    ("file_url", t.ProductFile.url),
+    ("file_sha256", t.ProductFile.sha256),
+    t.ProductFile.stage,
+    ("file_seen_at", t.ProductFile.seen_at),
+    _own("n_inputs", Integer, "Files that the month was computed from; 0 if it is one file"),
+    _own("n_checks", Integer, "Checks of the file (number)"),
+    _own("n_checks_failed", Integer, "Checks that it failed: warnings, if any (number)"),
+    _own("acceptance_reason", Text, "Why a person accepted the file in spite; empty otherwise"),
+)
+
+lineage = _view(
+    "lineage",
+    "What each run was made from and with: files, checks, snapshot, weights, code, seed, hardware",
+    ("run_id", t.ForecastRun.id),
+    t.ForecastRun.init_month,
+    t.ForecastRun.issued_kind,
+    t.ForecastRun.created_at,
+    t.ForecastRun.reason,
+    t.ForecastRun.degraded,
+    t.ForecastRun.degraded_reason,
+    t.ForecastRun.n_leads,
+    t.ForecastRun.n_members,
+    t.ForecastRun.seed,
+    t.ForecastRun.fields_url,
+    t.ForecastRun.fields_sha256,
+    t.ForecastRun.snapshot_id,
+    t.ForecastRun.first_month,
+    t.MonthRevision.revision,
+    t.MonthRevision.content_hash,
+    t.ForecastRun.code_version,
+    t.ForecastRun.libraries,
+    t.ForecastRun.hardware,
+    t.ForecastRun.duration_s,
+    t.ForecastRun.model_version,
+    t.ModelVersion.method,
+    t.ModelVersion.weights_url,
+    t.ModelVersion.weights_sha256,
+    ("model_snapshot_id", t.ModelVersion.snapshot_id),
+    t.ModelVersion.trained_from,
+    t.ModelVersion.trained_until,
+    ("model_code_version", t.ModelVersion.code_version),
+    ("model_seed", t.ModelVersion.seed),
+    _own("n_files", Integer, "Months of the record that it read, as far as recorded (number)"),
+    _own("files", Json, "Month, revision, product, file_name and sha256 of each of them"),
+    _own("n_checks", Integer, "Checks of these files (number)"),
+    _own("n_checks_failed", Integer, "Checks that they failed: warnings, if any (number)"),
+    _own("n_accepted", Integer, "Files that a person accepted in spite of a warning (number)"),
 )
 
 scores_current = _view(

@@ -99,13 +99,17 @@ def regional_rows(
         ``area_m2``; ``mean``, ``spread``, ``q05``, ``q25``, ``q50``, ``q75``, ``q95``,
         ``climatology``, ``damped_persistence`` of the regional mean flux (mmol m-2 d-1);
         ``p_source``, the part of members whose regional mean is out of the sea;
+        ``members``, the members' regional means, one more axis (row, member);
         ``integral_tg_c``, ``integral_q05_tg_c``, ``integral_q95_tg_c``,
         ``climatology_integral_tg_c`` (Tg C per month). Positive is out of the sea.
     """
     names = list(region_masks)
     weights = {n: np.where(region_masks[n], area, 0.0) for n in names}
     leads = np.arange(1, forecast.n_leads + 1)
-    parts = [_mean_rows(_Averager(weights[n][None]), forecast, references) for n in names]
+    parts = [
+        _mean_rows(_Averager(weights[n][None]), forecast, references, keep_members=True)
+        for n in names
+    ]
     rows: dict[str, np.ndarray] = {
         "region": np.repeat(np.array(names, dtype=object), len(leads)),
         "lead_months": np.tile(leads, len(names)),
@@ -122,6 +126,93 @@ def regional_rows(
     ):
         rows[column] = integral_tg_c(rows[source], rows["area_m2"], rows["valid_month"])
     return rows
+
+
+def yearly_sums(rows: Mapping[str, np.ndarray], n_leads: int) -> dict[str, np.ndarray]:
+    """Return what a forecast says of each calendar year that it reaches, region by region.
+
+    Months are summed member by member: the quantiles are those of the sum.
+
+    Parameters
+    ----------
+    rows
+        What `regional_rows` returned.
+    n_leads
+        Lead months of the forecast.
+
+    Returns
+    -------
+    dict
+        ``years``, ``n_months`` (year,); ``mean``, ``spread`` (year, region) and ``quantiles``
+        (year, quantile, region), Tg C, positive out of the sea.
+    """
+    months = rows["valid_month"][:n_leads]
+    calendar = months.astype("datetime64[Y]").astype(int) + 1970
+    years, n_months = np.unique(calendar, return_counts=True)
+    in_year = (calendar == years[:, None]).astype(np.float64)
+    area, valid = rows["area_m2"][:, None], rows["valid_month"][:, None]
+    members = integral_tg_c(rows["members"], area, np.broadcast_to(valid, rows["members"].shape))
+    by_region = members.reshape(-1, n_leads, members.shape[1])
+    sums = np.einsum("yl,rlm->myr", in_year, by_region)
+    best = rows["integral_tg_c"].reshape(-1, n_leads)
+    return {
+        "years": years,
+        "n_months": n_months,
+        "mean": in_year @ best.T,
+        "spread": spread(sums),
+        "quantiles": np.moveaxis(quantiles(sums), 0, 1),
+    }
+
+
+class RegionMeans:
+    """Area means over the ocean cells of several regions, for many fields of one grid.
+
+    Parameters
+    ----------
+    region_masks
+        Name to boolean (lat, lon), ocean cells only.
+    area
+        Cell area (lat, lon), m2.
+
+    Attributes
+    ----------
+    area_m2
+        Ocean area of each region (region,), m2.
+    """
+
+    def __init__(self, region_masks: Mapping[str, np.ndarray], area: np.ndarray) -> None:
+        self._cells = [np.flatnonzero(mask) for mask in region_masks.values()]
+        self._weights = [area.ravel()[cells] for cells in self._cells]
+        self.area_m2 = np.array([weights.sum() for weights in self._weights])
+
+    def __call__(self, field: np.ndarray) -> np.ndarray:
+        """Return the mean of a field (lat, lon) over each region (region,), float64."""
+        flat = field.ravel()
+        pairs = zip(self._cells, self._weights, strict=True)
+        return np.array([flat[cells] @ weights for cells, weights in pairs]) / self.area_m2
+
+
+def observed_cells(
+    grid: Grid, fco2: np.ndarray, observed: np.ndarray, ocean: np.ndarray, factor: int
+) -> dict[str, np.ndarray]:
+    """Return one observed month on the archive grid, in the order of `cell_rows`.
+
+    Returns
+    -------
+    dict
+        ``row``, ``column``, ``area_m2``, ``mean`` and ``observed_share``, each (cell,).
+    """
+    coarse = grid.coarsened(factor)
+    average = _BlockAverager(grid, coarse, np.where(ocean, grid.cell_area, 0.0), factor)
+    row, column = np.nonzero(average.total.reshape(coarse.shape) > 0)
+    wet = np.ravel_multi_index((row, column), coarse.shape)
+    return {
+        "row": row,
+        "column": column,
+        "area_m2": average.total[wet],
+        "mean": average(fco2)[wet],
+        "observed_share": average(observed.astype(np.float64))[wet],
+    }
 
 
 def cell_rows(
@@ -199,9 +290,13 @@ class _BlockAverager:
 
 
 def _mean_rows(
-    average: "_Averager | _BlockAverager", forecast: Forecast, references: Mapping[str, Forecast]
+    average: "_Averager | _BlockAverager",
+    forecast: Forecast,
+    references: Mapping[str, Forecast],
+    *,
+    keep_members: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Return the values of each lead and area (lead, area)."""
+    """Return the values of each lead and area (lead, area), of members (lead, area, member)."""
     _require_same_leads(forecast, references)
     rows: dict[str, list[np.ndarray]] = {}
     for lead in range(forecast.n_leads):
@@ -214,6 +309,8 @@ def _mean_rows(
             "climatology": average(references["climatology"].mean[lead]),
             "damped_persistence": average(references["damped-persistence"].mean[lead]),
         }
+        if keep_members:
+            values["members"] = members.T
         for key, value in values.items():
             rows.setdefault(key, []).append(value.astype(np.float64))
     return {key: np.stack(value) for key, value in rows.items()}

@@ -13,10 +13,18 @@ from flows.operations.fields import gridded_fields
 from flows.operations.models import load_model
 from flows.operations.rows import cell_rows, regional_rows
 from flows.operations.workspace import Workspace, flux_record
-from storage.archive import ForecastRun, IssuedKind, find_run, new_run_id, write_run
+from storage.archive import (
+    ForecastRun,
+    IssuedKind,
+    current_run,
+    find_run,
+    new_run_id,
+    write_run,
+)
 from storage.errors import TidenetError
-from storage.ledger import MonthRevision, content_of, latest_revision
+from storage.ledger import MonthRevision, content_of, latest_months, latest_revision
 from storage.months import Month
+from storage.regions import check_on_grid
 from storage.registry import ModelVersion, champion
 
 if TYPE_CHECKING:
@@ -92,7 +100,12 @@ class Issue:
 
 
 def forecast(
-    workspace: Workspace, *, init: Month | None = None, seed: int = 0, rerun: bool = False
+    workspace: Workspace,
+    *,
+    init: Month | None = None,
+    seed: int = 0,
+    rerun: bool = False,
+    reason: str = "",
 ) -> MadeForecast:
     """Forecast from one init month with the champion.
 
@@ -108,6 +121,8 @@ def forecast(
         Seed of the ensemble.
     rerun
         Make a new run, with a new id, even if the same one exists.
+    reason
+        Why it is made, for the archive; empty for what can be told without asking.
     """
     store = workspace.record()
     init_month = store.last_month if init is None else init
@@ -119,7 +134,9 @@ def forecast(
         )
     model = current_champion(workspace, store.grid.name)
     kind: IssuedKind = "live" if init_month == store.last_month else "backfill"
-    return make_run(workspace, store, model, init_month, kind=kind, seed=seed, rerun=rerun)
+    return make_run(
+        workspace, store, model, init_month, kind=kind, seed=seed, rerun=rerun, reason=reason
+    )
 
 
 def current_champion(workspace: Workspace, grid_name: str) -> ModelVersion:
@@ -139,6 +156,22 @@ def current_champion(workspace: Workspace, grid_name: str) -> ModelVersion:
     return model
 
 
+def _why(workspace: Workspace, issue: "Issue", *, rerun: bool) -> str:
+    """Return why a run is made, as far as the archive tells."""
+    earlier = current_run(workspace.engine, issue.init_month, issue.model.version, issue.kind)
+    if rerun:
+        return "made again by hand"
+    if earlier is None:
+        return {
+            "live": "a new last month of the record",
+            "backfill": "asked for from an earlier month",
+            "hindcast": "to measure skill",
+        }[issue.kind]
+    if (earlier.seed, earlier.n_members) != (issue.seed, issue.n_members):
+        return f"another seed or number of members than run {earlier.id}"
+    return f"what run {earlier.id} had read was revised"
+
+
 def _reach(model: ModelVersion) -> int:
     """Return how many months a model reads, the init month included."""
     from tidenet.configuration import TideNetConfig
@@ -155,6 +188,7 @@ def make_run(
     kind: IssuedKind,
     seed: int,
     rerun: bool = False,
+    reason: str = "",
     forecaster: "TideNetForecaster | None" = None,
 ) -> MadeForecast:
     """Compute and archive one run, unless the same one exists.
@@ -166,17 +200,21 @@ def make_run(
     ----------
     store
         The opened record: its snapshot is recorded with the run.
+    reason
+        Why it is made; empty for what can be told without asking.
     forecaster
         The loaded model, where a caller makes many runs; None to load it here.
     """
     from storage.gridded import write_run as write_fields
 
+    check_on_grid(workspace.regions, store.grid, store.ocean)
     revision = latest_revision(workspace.engine, init_month)
     if revision is None:
         raise _unknown_to_ledger(store, init_month)
     settings = workspace.settings
     first_read = init_month - (_reach(model) - 1)
-    data_hash = _content(workspace, store, model, first_read, init_month)
+    inputs = latest_months(workspace.engine, until=init_month, since=first_read)
+    data_hash = _content(store, model, inputs)
     issue = Issue(
         init_month=init_month,
         model=model,
@@ -221,10 +259,11 @@ def make_run(
         duration_s=time.monotonic() - started,
         libraries=workspace.libraries,
         hardware=workspace.hardware,
+        reason=reason or _why(workspace, issue, rerun=rerun),
     )
-    regional = regional_rows(predicted, references, record.ocean)
+    regional, yearly = regional_rows(predicted, references, record.ocean, workspace.regions)
     cells = cell_rows(predicted, references, record.ocean, settings.archive_step)
-    written = write_run(workspace.engine, run, regional, cells)
+    written = write_run(workspace.engine, run, regional, cells, yearly=yearly, inputs=inputs)
     return MadeForecast(written.run_id, init_month, model.version, created=written.created)
 
 
@@ -266,19 +305,17 @@ def _input(
     return flux_record(store, first, init_month, drivers)
 
 
-def _content(
-    workspace: Workspace, store: "CarbonEcs", model: ModelVersion, first: Month, last: Month
-) -> str:
+def _content(store: "CarbonEcs", model: ModelVersion, inputs: Sequence[MonthRevision]) -> str:
     """Return the hexadecimal SHA-256 of everything that a model reads of some months.
 
     A model that reads no driver has that of the flux alone.
     """
-    flux = content_of(workspace.engine, first, last)
+    flux = content_of(inputs)
     drivers = needed_drivers(model.config)
     if not drivers:
         return flux
-    begin = max(store.months()[0], first)
-    driven = store.drivers.content_hash(drivers, begin, last)
+    first, last = inputs[0].committed.month, inputs[-1].committed.month
+    driven = store.drivers.content_hash(drivers, first, last)
     return hashlib.sha256(f"{flux}|{driven}".encode()).hexdigest()
 
 

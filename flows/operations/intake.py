@@ -242,6 +242,7 @@ class Intake:
             handover_id=None if handover is None else handover.id,
             completion=completion.method,
             n_spikes=completion.n_spikes,
+            reason=_why_committed(current, commit.revision, seen, acceptance),
         )
         checks = (*report.results, spike_check(completion))
         signed = self._signed(acceptance)
@@ -322,6 +323,22 @@ class Intake:
         if acceptance is None:
             return None
         return ledger.Acceptance(acceptance.reason, getpass.getuser(), self.workspace.now())
+
+
+def _why_committed(
+    current: ledger.MonthRevision | None,
+    revision: int,
+    seen: ledger.FileSeen,
+    acceptance: Acceptance | None,
+) -> str:
+    """Return why a month is committed, for people."""
+    if current is None or revision == 1:
+        why = "the month's first file"
+    elif current.sha256 == seen.sha256:
+        why = "the same file, completed or corrected otherwise"
+    else:
+        why = f"another {seen.stage} file of the month"
+    return f"{why}; accepted by hand: {acceptance.reason}" if acceptance else why
 
 
 def _corrected(product_month: "ProductMonth", handover: HandOver) -> "ProductMonth":

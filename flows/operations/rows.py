@@ -1,12 +1,12 @@
 """From a forecast to the rows of the archive: regions and archive cells."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from storage.archive import CellRows, RegionalRows
-from storage.regions import region_masks
+from storage.archive import CellRows, RegionalRows, YearlyRows
+from storage.regions import Region, check_on_grid, region_masks
 
 if TYPE_CHECKING:
     from storage.grid import Grid
@@ -16,19 +16,30 @@ QUANTILE_COLUMNS = ("q05", "q25", "q50", "q75", "q95")
 
 
 def regional_rows(
-    predicted: "Forecast", references: "Mapping[str, Forecast]", ocean: np.ndarray
-) -> RegionalRows:
-    """Return a run's rows for every region that the grid has ocean cells of."""
+    predicted: "Forecast",
+    references: "Mapping[str, Forecast]",
+    ocean: np.ndarray,
+    regions: Sequence[Region],
+) -> tuple[RegionalRows, YearlyRows]:
+    """Return a run's rows, by lead and by year, for every region that the grid has ocean cells of.
+
+    Raises
+    ------
+    RegionOutsideGridError
+        If a region other than the built-in ones has none.
+    """
     from tidenet import aggregates
 
-    masks = region_masks(predicted.grid, ocean)
+    check_on_grid(regions, predicted.grid, ocean)
+    masks = region_masks(predicted.grid, ocean, regions)
     rows = aggregates.regional_rows(predicted, references, masks, predicted.grid.cell_area)
 
     def by_lead(column: str) -> np.ndarray:
         return rows[column].reshape(len(masks), predicted.n_leads).T
 
-    return RegionalRows(
-        regions=tuple(masks),
+    present = tuple(region for region in regions if region.name in masks)
+    regional = RegionalRows(
+        regions=present,
         area_m2=by_lead("area_m2")[0],
         mean=by_lead("mean"),
         spread=by_lead("spread"),
@@ -37,6 +48,21 @@ def regional_rows(
         climatology=by_lead("climatology"),
         damped_persistence=by_lead("damped_persistence"),
     )
+    sums = aggregates.yearly_sums(rows, predicted.n_leads)
+    yearly = YearlyRows(
+        regions=present,
+        years=tuple(sums["years"].tolist()),
+        n_months=tuple(sums["n_months"].tolist()),
+        mean=sums["mean"],
+        spread=sums["spread"],
+        quantiles=sums["quantiles"],
+    )
+    return regional, yearly
+
+
+def archive_factor(grid: "Grid", archive_step: float) -> int:
+    """Return how many cells wide an archive cell is: about ``archive_step`` degrees."""
+    return max(1, round(archive_step / grid.step))
 
 
 def cell_rows(
@@ -52,7 +78,7 @@ def cell_rows(
     from tidenet import aggregates
 
     grid: Grid = predicted.grid
-    factor = max(1, round(archive_step / grid.step))
+    factor = archive_factor(grid, archive_step)
     rows = aggregates.cell_rows(predicted, references, ocean, factor)
     archive_grid = grid.coarsened(factor)
     n_leads = predicted.n_leads
@@ -70,4 +96,5 @@ def cell_rows(
         quantiles=np.stack([by_lead(column) for column in QUANTILE_COLUMNS], axis=1),
         p_source=by_lead("p_source"),
         climatology=by_lead("climatology"),
+        damped_persistence=by_lead("damped_persistence"),
     )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from storage.carbon_ecs import CarbonEcs
     from storage.locations import Patience
+    from storage.regions import Region
     from tidenet.record import FluxRecord
 
 
@@ -106,6 +107,23 @@ class Workspace:
         from storage.carbon_ecs import CarbonEcs
 
         return CarbonEcs.open(self.settings.record_url, snapshot_id, self.patience)
+
+    @cached_property
+    def regions(self) -> "tuple[Region, ...]":
+        """The regions that fluxes are averaged over: the built-in ones and those of the user.
+
+        Raises
+        ------
+        UnreadableRegionsError
+            If the file of regions cannot be read.
+        InvalidRegionsError
+            If something in it cannot be a region; all problems are listed.
+        """
+        from storage.region_files import read_regions
+        from storage.regions import REGIONS
+
+        path = self.settings.regions
+        return REGIONS if path is None else REGIONS + read_regions(path)
 
     @property
     def patience(self) -> "Patience":

@@ -9,6 +9,7 @@ from alembic import context
 from sqlalchemy import Connection, make_url
 
 from storage.database import connect, transaction
+from storage.finishing import finish, is_declared
 from storage.settings import Settings
 from storage.tables import Table
 
@@ -18,6 +19,7 @@ def _options(dialect: str) -> dict[str, Any]:
         "target_metadata": Table.metadata,
         "compare_type": True,
         "compare_server_default": True,
+        "include_name": is_declared,
         # SQLite alters a table by copying it.
         "render_as_batch": dialect == "sqlite",
         "transactional_ddl": True,
@@ -28,6 +30,7 @@ def _migrate(connection: Connection) -> None:
     context.configure(connection=connection, **_options(connection.dialect.name))
     with context.begin_transaction():
         context.run_migrations()
+        finish(connection)
 
 
 def _url() -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from services.small_loop import TINY, World
+from services.tampering import allow_changes
 from sqlalchemy import text
 
 from flows.operations.judgement import Judgement, compare, judge
@@ -165,6 +166,7 @@ def test_champion_and_challenger_meet_on_months_that_neither_has_learned_from(
     beside = [f for f in judgement.figures if f.rival == "champion"]
     assert (beside[0].first_init_month, beside[0].n_months) == (month("2013-06"), 13)
     # Without its twin, the champion may not be asked about months that it has learned from.
+    allow_changes(trained.workspace.engine, "model_versions")
     with trained.workspace.engine.begin() as connection:
         connection.execute(text("UPDATE model_versions SET twin_until = NULL"))
     alone = judge(trained.workspace, held_out, record, validation, 0)
@@ -175,6 +177,7 @@ def test_champion_and_challenger_meet_on_months_that_neither_has_learned_from(
 
 def test_a_champion_whose_files_are_gone_costs_no_training(trained: World) -> None:
     before = in_service(trained).version
+    allow_changes(trained.workspace.engine, "model_versions")
     with trained.workspace.engine.begin() as connection:
         connection.execute(text("UPDATE model_versions SET weights_url = weights_url || '-gone'"))
     challenger = train(trained.workspace, config=LONGER, seed=1)

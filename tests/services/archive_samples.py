@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine, func, select
 
-from storage import archive, drift_checks, handovers, ledger, registry
+from storage import archive, drift_checks, handovers, ledger, observations, registry
 from storage.database import reading
 from storage.grid import Grid
 from storage.months import month
+from storage.regions import REGIONS
 from storage.tables import Table
 
 NOW = dt.datetime(2020, 2, 3, 4, 5, 6, tzinfo=dt.UTC)
+BUILT_IN = {region.name: region for region in REGIONS}
 TINY = Grid("tiny", south=25, west=120, step=0.5, n_lat=12, n_lon=10)
 
 
@@ -223,7 +225,7 @@ def regional_rows(
     shape = (n_leads, len(regions))
     steps = np.array([-7.0, -6.0, -5.0, -4.0, -3.0])
     values: dict[str, Any] = {
-        "regions": regions,
+        "regions": tuple(BUILT_IN[name] for name in regions),
         "area_m2": np.linspace(1e11, 2e11, len(regions)),
         "mean": np.full(shape, -5.0),
         "spread": np.full(shape, 1.5),
@@ -233,6 +235,49 @@ def regional_rows(
         "damped_persistence": np.full(shape, -4.75),
     }
     return archive.RegionalRows(**values | changes)
+
+
+def yearly_rows(
+    n_leads: int = 2, regions: tuple[str, ...] = ("all", "yellow-sea"), **changes: Any
+) -> archive.YearlyRows:
+    """Return sums of a run from 2018-01: one year, one unit between the quantiles."""
+    shape = (1, len(regions))
+    steps = np.array([-3.0, -2.0, -1.0, 0.0, 1.0])
+    values: dict[str, Any] = {
+        "regions": tuple(BUILT_IN[name] for name in regions),
+        "years": (2018,),
+        "n_months": (n_leads,),
+        "mean": np.full(shape, -1.0),
+        "spread": np.full(shape, 1.25),
+        "quantiles": np.tile(steps[None, :, None], (1, 1, len(regions))),
+    }
+    return archive.YearlyRows(**values | changes)
+
+
+def observed_rows(
+    revision_id: int,
+    name: str = "2018-02",
+    regions: tuple[str, ...] = ("all", "yellow-sea"),
+    **changes: Any,
+) -> observations.ObservedRows:
+    """Return what the record holds of a month: -4.25 everywhere, three quarters of it observed."""
+    n = len(regions)
+    values: dict[str, Any] = {
+        "month_revision_id": revision_id,
+        "month": month(name),
+        "created_at": NOW,
+        "regions": tuple(BUILT_IN[name] for name in regions),
+        "area_m2": np.linspace(1e11, 2e11, n),
+        "mean": np.full(n, -4.25),
+        "uncertainty": np.full(n, 0.5),
+        "observed_share": np.full(n, 0.75),
+        "grid": TINY,
+        "index": np.arange(30),
+        "cell_area_m2": TINY.cell_area.ravel()[:30],
+        "cell_mean": np.full(30, -4.25),
+        "cell_observed_share": np.full(30, 0.75),
+    }
+    return observations.ObservedRows(**values | changes)
 
 
 def cell_rows(n_leads: int = 2, n_cells: int = 30, grid: Grid = TINY) -> archive.CellRows:
@@ -249,6 +294,7 @@ def cell_rows(n_leads: int = 2, n_cells: int = 30, grid: Grid = TINY) -> archive
         quantiles=mean[:, None, :] + steps[None, :, None],
         p_source=np.full_like(mean, 0.1),
         climatology=np.full_like(mean, -4.5),
+        damped_persistence=np.full_like(mean, -4.75),
     )
 
 
@@ -290,7 +336,9 @@ def fill(engine: Engine) -> tuple[str, int]:
     revision_id = accept(engine, "2018-01")
     handover_id = handovers.record_handover(engine, handover_fitted())
     inputs = (input_file("pco2"), input_file("wind"))
-    accept(engine, "2018-02", stage="preliminary", inputs=inputs, handover_id=handover_id)
+    observed_id = accept(
+        engine, "2018-02", stage="preliminary", inputs=inputs, handover_id=handover_id
+    )
     registry.register_model(engine, model_version())
     registry.record_promotion(
         engine,
@@ -305,7 +353,11 @@ def fill(engine: Engine) -> tuple[str, int]:
     )
     drift_checks.record_drift_check(engine, drift_check())
     run = forecast_run(revision_id)
-    archive.write_run(engine, run, regional_rows(), cell_rows())
+    inputs = ledger.latest_months(engine, until=month("2018-01"))
+    archive.write_run(
+        engine, run, regional_rows(), cell_rows(), yearly=yearly_rows(), inputs=inputs
+    )
+    observations.write_observation(engine, observed_rows(observed_id))
     return run.id, revision_id
 
 

@@ -2,6 +2,7 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -96,12 +97,12 @@ def test_a_server_that_dies_while_a_run_is_written_leaves_nothing_of_it(
     before = row_counts(engine)
     insert_cells = prediction_rows.insert_cell_rows
 
-    def die(connection: Connection, lead_ids: list[int], rows: runs.CellRows) -> None:
+    def die(connection: Connection, *rest: Any) -> None:
         if when == "before the commit":
-            insert_cells(connection, lead_ids, rows)
+            insert_cells(connection, *rest)
         throwaway_postgres.stop()
         if when == "before the cells":
-            insert_cells(connection, lead_ids, rows)
+            insert_cells(connection, *rest)
 
     monkeypatch.setattr(runs, "insert_cell_rows", die)
     run = forecast_run(revision_id)
@@ -118,7 +119,9 @@ def test_a_server_that_dies_while_a_run_is_written_leaves_nothing_of_it(
 def test_an_error_in_the_middle_of_a_transaction_leaves_nothing(archive: Engine) -> None:
     before = row_counts(archive)
     with pytest.raises(RuntimeError, match="stop"), transaction(archive) as connection:
-        connection.execute(text("INSERT INTO regions VALUES ('r', 'R', '{}')"))
+        connection.execute(
+            text("INSERT INTO regions (name, title, definition) VALUES ('r', 'R', '{}')")
+        )
         raise RuntimeError("stop")
     assert row_counts(archive) == before
 
@@ -162,7 +165,8 @@ def test_a_writer_that_reads_first_waits_for_the_other_writer(tmp_path: Path) ->
             connection.execute(text("SELECT count(*) FROM regions")).scalar()
             time.sleep(0.1)
             connection.execute(
-                text("INSERT INTO regions VALUES (:name, 'R', '{}')"), {"name": name}
+                text("INSERT INTO regions (name, title, definition) VALUES (:name, 'R', '{}')"),
+                {"name": name},
             )
 
     writers = [threading.Thread(target=count_and_add, args=(f"r{i}",)) for i in range(4)]

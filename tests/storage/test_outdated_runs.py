@@ -19,7 +19,8 @@ from storage.registry import register_model
 
 
 def add_run(engine: Engine, revision_id: int, run_id: str, **changes: object) -> None:
-    write_run(engine, forecast_run(revision_id, run_id, **changes), regional_rows())
+    written = {"created_at": later(5)} | changes
+    write_run(engine, forecast_run(revision_id, run_id, **written), regional_rows())
 
 
 def ids(engine: Engine) -> list[str]:
@@ -106,7 +107,7 @@ def test_commits_at_the_same_time_are_told_apart_by_their_order(
 ) -> None:
     accept(archive, "2017-11", 2, committed_at=later(10))
     newer = accept(archive, "2018-01", 2, committed_at=later(10))
-    add_run(archive, newer, "run", snapshot_id="SNAP-2018-01-2")
+    add_run(archive, newer, "run", snapshot_id="SNAP-2018-01-2", created_at=later(10))
     assert outdated_runs(archive) == ()
     accept(archive, "2017-12", 2, committed_at=later(10))
     assert [run.revised_month for run in outdated_runs(archive)] == [month("2017-12")]
@@ -150,7 +151,7 @@ def test_a_run_read_what_was_there_with_its_init_month(
     """Also where the clocks of two machines disagree about when it began."""
     accept(archive, "2017-12", 2, committed_at=later(10))
     newer = accept(archive, "2018-01", 2, committed_at=later(11))
-    add_run(archive, newer, "run", snapshot_id="made by a hand-over", created_at=later(5))
+    add_run(archive, newer, "run", snapshot_id="made by a hand-over", created_at=later(10.5))
     assert outdated_runs(archive) == ()
 
 
