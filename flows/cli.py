@@ -1,7 +1,8 @@
 """The ``tidenet`` command line.
 
-Exit codes: 0 done; 1 a named error, printed with what to do; 2 wrong usage; 3 done, but at least
-one product file was refused or waits for an earlier month.
+Exit codes: 0 done; 1 a named error, printed with what to do; 2 wrong usage; 3 done, but something
+has to be seen to: a product file was refused or waits, a run does not come out the same, an audit
+found something.
 
 Imports of the heavy libraries happen inside the commands, so that ``--help`` answers at once.
 """
@@ -12,11 +13,13 @@ from typing import Annotated
 
 import typer
 
+from flows.archive_cli import audit, reproduce
 from flows.command import EXIT_REFUSED, named_errors, workspace_of
 from flows.drivers_cli import drivers_app
 from flows.evaluate_cli import evaluate
 from flows.models_cli import models_app
 from flows.products_cli import products_app
+from flows.query_cli import OPEN_ENDED, query
 from flows.train_cli import train
 
 app = typer.Typer(
@@ -29,6 +32,9 @@ app.add_typer(models_app, name="models")
 app.add_typer(products_app, name="products")
 app.command("train")(train)
 app.command("evaluate")(evaluate)
+app.command("query", context_settings=OPEN_ENDED)(query)
+app.command("reproduce")(reproduce)
+app.command("audit")(audit)
 app.add_typer(drivers_app, name="drivers")
 
 

@@ -4,6 +4,9 @@ A run is visible when it is whole, is never overwritten, and is known by the che
 archive keeps beside its URL.
 """
 
+import datetime as dt
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +19,19 @@ from zarr.codecs import BloscCodec
 from storage.errors import TidenetError
 from storage.locations import Location, Patience, storage_errors
 from storage.month_checks import rounded
-from storage.publishing import AlreadyPublishedError, checksum, is_published, publish
+from storage.publishing import (
+    AlreadyPublishedError,
+    checksum,
+    folder_checksum,
+    is_published,
+    publish,
+)
 
 MANTISSA_BITS = 12
 # The metadata of the root group: without it there is no Zarr group.
 MARKER = "zarr.json"
 DEFAULT_PATIENCE = Patience()
+_LONG_AGO = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class MissingFieldsError(TidenetError):
@@ -52,6 +62,28 @@ class StoredFields:
     sha256: str
 
 
+@dataclass(frozen=True)
+class StoredGroup:
+    """A group of fields that lies in the store, whether a run refers to it or not.
+
+    Parameters
+    ----------
+    url
+        Where.
+    whole
+        Whether it was written to its end.
+    changed_at
+        When something of it was written last (aware, UTC).
+    n_bytes
+        Its size.
+    """
+
+    url: str
+    whole: bool
+    changed_at: dt.datetime
+    n_bytes: int
+
+
 def write_run(
     url: str | Path, dataset: xr.Dataset, patience: Patience = DEFAULT_PATIENCE
 ) -> StoredFields:
@@ -76,13 +108,8 @@ def write_run(
     """
     location = Location.parse(url)
     prepared = _rounded(dataset)
-    encoding = {str(name): _encoding(array) for name, array in prepared.data_vars.items()}
-
-    def fill(folder: Path) -> None:
-        prepared.to_zarr(folder, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
-
     try:
-        sha256 = publish(location, patience, fill, MARKER)
+        sha256 = publish(location, patience, lambda folder: _fill(folder, prepared), MARKER)
     except AlreadyPublishedError as error:
         raise FieldsExistError(
             "There are fields of a run already; runs are never overwritten.",
@@ -133,6 +160,61 @@ def verify_run(uri: str | Path, sha256: str, patience: Patience = DEFAULT_PATIEN
         raise _corrupt(location, found=f"SHA-256 {found}", expected=f"SHA-256 {sha256}")
 
 
+def as_stored(dataset: xr.Dataset) -> xr.Dataset:
+    """Return fields with the precision that they are stored with."""
+    return _rounded(dataset)
+
+
+def digest(dataset: xr.Dataset) -> str:
+    """Return the checksum that the fields of a run would have, without keeping them anywhere."""
+    with tempfile.TemporaryDirectory(prefix="tidenet-") as folder:
+        _fill(Path(folder), _rounded(dataset))
+        return folder_checksum(Path(folder))
+
+
+def stored_runs(url: str | Path, patience: Patience = DEFAULT_PATIENCE) -> tuple[StoredGroup, ...]:
+    """Return every group of fields below a URL, whole or not, and what writers left, by URL.
+
+    Raises
+    ------
+    StoreUnavailableError
+        If the place cannot be read.
+    """
+    location = Location.parse(url)
+    filesystem = location.filesystem(patience)
+    found = []
+    with storage_errors(location, "read"):
+        for pattern in ("*/*.zarr", "*/.writing-*"):
+            for path in filesystem.glob(f"{location.path}/{pattern}"):
+                group = Location(location.scheme, path.rstrip("/"))
+                files = filesystem.find(group.path, detail=True).values()
+                found.append(
+                    StoredGroup(
+                        url=group.url,
+                        whole=any(f["name"].endswith(f"{path}/{MARKER}") for f in files),
+                        changed_at=max((_changed_at(f) for f in files), default=_LONG_AGO),
+                        n_bytes=sum(int(f["size"] or 0) for f in files),
+                    )
+                )
+    return tuple(sorted(found, key=lambda group: group.url))
+
+
+def remove_run(url: str, patience: Patience = DEFAULT_PATIENCE) -> None:
+    """Remove a group of fields that no run refers to; the marker goes first."""
+    location = Location.parse(url)
+    filesystem = location.filesystem(patience)
+    with storage_errors(location, "removed"):
+        if filesystem.exists(f"{location.path}/{MARKER}"):
+            filesystem.rm_file(f"{location.path}/{MARKER}")
+        filesystem.rm(location.path, recursive=True)
+
+
+def _changed_at(file: Mapping[str, Any]) -> dt.datetime:
+    """Return when a file was written last, as its filesystem tells."""
+    said = file.get("LastModified") or file.get("mtime") or 0
+    return said if isinstance(said, dt.datetime) else dt.datetime.fromtimestamp(said, dt.UTC)
+
+
 def _existing(uri: str | Path, patience: Patience) -> Location:
     location = Location.parse(uri)
     if not is_published(location, patience, MARKER):
@@ -152,6 +234,11 @@ def _corrupt(location: Location, found: str, expected: str = "") -> CorruptField
         expected=expected,
         remedy="Restore them from their last copy, or make the forecast again as a new run.",
     )
+
+
+def _fill(folder: Path, prepared: xr.Dataset) -> None:
+    encoding = {str(name): _encoding(array) for name, array in prepared.data_vars.items()}
+    prepared.to_zarr(folder, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
 
 
 def _rounded(dataset: xr.Dataset) -> xr.Dataset:

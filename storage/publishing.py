@@ -55,7 +55,7 @@ def publish(
         cleanup.callback(shutil.rmtree, work, ignore_errors=True)
         work.chmod(0o755)  # mkdtemp keeps other users out; published files are for everybody
         fill(work)
-        sha256 = _folder_checksum(work)
+        sha256 = folder_checksum(work)
         if location.is_local:
             _move_into_place(work, location)
         else:
@@ -84,7 +84,8 @@ def checksum(location: Location, patience: Patience) -> str:
     return digest.hexdigest()
 
 
-def _folder_checksum(folder: Path) -> str:
+def folder_checksum(folder: Path) -> str:
+    """Return the checksum that a local folder will have where it is published."""
     digest = hashlib.sha256()
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
     for name, path in sorted(files.items()):

@@ -84,7 +84,7 @@ class Region:
     def _polygon(self) -> Any:
         import shapely
 
-        return shapely.geometry.shape(self.geometry)
+        return shapely.geometry.shape(self.definition)
 
 
 def _as(sequence: type[list] | type[tuple], geometry: Mapping[str, Any]) -> dict[str, Any]:

@@ -234,8 +234,10 @@ def make_run(
     run_id = new_run_id()
     forecaster = forecaster or load_model(workspace, model, store.grid, store.ocean)
     drivers = needed_drivers(model.config)
-    record = _input(store, forecaster.n_history, init_month, drivers)
-    predicted, references = predict(forecaster, record, issue)
+    record = read_inputs(store, forecaster.n_history, init_month, drivers)
+    predicted, references = predict(
+        forecaster, record, init_month, seed=seed, n_members=issue.n_members
+    )
     dataset = gridded_fields(predicted, references, forecaster.climatology.std)
     stored = write_fields(
         f"{settings.predictions_url}/{init_month}/{run_id}.zarr", dataset, workspace.patience
@@ -268,30 +270,32 @@ def make_run(
 
 
 def predict(
-    forecaster: "TideNetForecaster", record: "FluxRecord", issue: Issue
+    forecaster: "TideNetForecaster",
+    record: "FluxRecord",
+    init_month: Month,
+    *,
+    seed: int,
+    n_members: int,
 ) -> "tuple[Forecast, dict[str, Forecast]]":
     """Return the forecast and the reference forecasts of the same init month.
 
     The random generator is made from the seed and the init month alone, so that a run is the same
     whether it is made by itself or in the middle of a backfill.
     """
-    numbers = [issue.seed, int(issue.init_month.astype(int))]
+    numbers = [seed, int(init_month.astype(int))]
     predicted = forecaster.forecast(
-        record,
-        issue.init_month,
-        n_members=issue.n_members,
-        rng=np.random.default_rng(numbers),
+        record, init_month, n_members=n_members, rng=np.random.default_rng(numbers)
     )
     beside = {
         name: reference.forecast(
-            record, issue.init_month, n_members=2, rng=np.random.default_rng(numbers)
+            record, init_month, n_members=2, rng=np.random.default_rng(numbers)
         )
         for name, reference in forecaster.references.items()
     }
     return predicted, beside
 
 
-def _input(
+def read_inputs(
     store: "CarbonEcs", n_history: int, init_month: Month, drivers: Sequence[str]
 ) -> "FluxRecord":
     """Return the months that the model needs, none after the init month: the input cut-off.

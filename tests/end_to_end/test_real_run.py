@@ -89,8 +89,8 @@ def test_every_observed_lead_is_scored_against_its_references(home: Path) -> Non
 def test_a_value_is_traced_to_the_bytes_of_a_file_in_one_query(home: Path) -> None:
     found = rows(
         home,
-        "SELECT product, file_sha256, snapshot_id, revision FROM lineage "
-        "WHERE init_month = '2018-01-01'",
+        "SELECT product, file_sha256, revision FROM lineage_files "
+        "JOIN forecast_runs ON id = run_id WHERE init_month = '2018-01-01'",
     )
     assert found
     assert all(product == "ecs-fco2-1deg" and len(sha) == 64 for product, sha, *_ in found)

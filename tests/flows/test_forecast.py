@@ -170,7 +170,7 @@ from pathlib import Path
 from flows.operations import forecast
 from services.small_loop import World
 
-forecast.write_run = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
+forecast.write_run = lambda *arguments, **options: os.kill(os.getpid(), signal.SIGKILL)
 forecast.forecast(World(Path(sys.argv[1])).workspace)
 """
 
@@ -194,11 +194,16 @@ def test_a_prediction_is_traced_to_its_file_and_checks_in_one_query(trained: Wor
     assert traced.model_version == run.model_version
     assert {"range-low", "mask", "sign"} <= {check.name for check in traced.checks}
     [row] = trained.rows(
-        "SELECT model_version, snapshot_id, revision, file_sha256, n_checks FROM lineage "
-        f"WHERE run_id = '{run.run_id}' AND region = 'ecs-shelf' AND lead_months = 3"
+        "SELECT model_version, snapshot_id, revision, n_files FROM lineage "
+        f"WHERE run_id = '{run.run_id}'"
     )
-    assert row[:4] == (run.model_version, traced.snapshot_id, 1, traced.file_sha256)
-    assert row[4] == len(traced.checks)
+    assert row == (run.model_version, traced.snapshot_id, 1, 6)
+    files = trained.rows(
+        "SELECT month, file_sha256, n_checks FROM lineage_files "
+        f"WHERE run_id = '{run.run_id}' ORDER BY month"
+    )
+    assert [read for read, *_ in files] == [f"2015-{m:02}-01" for m in range(1, 7)]
+    assert files[-1][1:] == (traced.file_sha256, len(traced.checks))
 
 
 # --- many init months -----------------------------------------------------------------------------

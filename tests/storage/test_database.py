@@ -18,7 +18,7 @@ from services.postgres import PostgresServer
 from sqlalchemy import Connection, Engine, make_url, text
 
 from storage import archive as runs
-from storage import prediction_rows
+from storage import prediction_rows, run_writing
 from storage.database import (
     DatabaseOutOfDateError,
     DatabaseRuleError,
@@ -104,7 +104,7 @@ def test_a_server_that_dies_while_a_run_is_written_leaves_nothing_of_it(
         if when == "before the cells":
             insert_cells(connection, *rest)
 
-    monkeypatch.setattr(runs, "insert_cell_rows", die)
+    monkeypatch.setattr(run_writing, "insert_cell_rows", die)
     run = forecast_run(revision_id)
     with pytest.raises(DatabaseUnavailableError) as caught:
         runs.write_run(engine, run, regional_rows(), cell_rows())
