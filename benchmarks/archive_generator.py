@@ -109,7 +109,7 @@ class Archive:
         return series[:, np.arange(cells) % 8].astype(np.float32)
 
     def months(self) -> np.ndarray:
-        """The months of the record, datetime64[M]."""
+        """Return the months of the record, datetime64[M]."""
         return np.arange(self.size.first_month, self.size.first_month + self.size.n_months)
 
     def when(self, month: Month, days: float = 0.0) -> dt.datetime:

@@ -4,5 +4,7 @@
 SELECT month, revision, product, file_name, file_sha256, stage, n_checks, n_checks_failed,
     acceptance_reason
 FROM lineage_files
-WHERE run_id = coalesce(:run, (SELECT run_id FROM runs ORDER BY init_month DESC, precedence, entry DESC LIMIT 1))
+WHERE run_id = coalesce(:run, (
+    SELECT run_id FROM runs ORDER BY init_month DESC, precedence, entry DESC LIMIT 1
+))
 ORDER BY month

@@ -5,4 +5,6 @@
 SELECT run_id, init_month, reason, model_version, weights_sha256, snapshot_id, seed, code_version,
     libraries, hardware, n_files, n_checks, n_checks_failed
 FROM lineage
-WHERE run_id = coalesce(:run, (SELECT run_id FROM runs ORDER BY init_month DESC, precedence, entry DESC LIMIT 1))
+WHERE run_id = coalesce(:run, (
+    SELECT run_id FROM runs ORDER BY init_month DESC, precedence, entry DESC LIMIT 1
+))

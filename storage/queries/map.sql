@@ -4,5 +4,7 @@
 -- :run text = null (id of a run; the newest if not given)
 SELECT lat, lon, mean, q05, q95, p_source, anomaly
 FROM forecast_cells
-WHERE run_id = coalesce(:run, (SELECT run_id FROM runs ORDER BY init_month DESC, precedence, entry DESC LIMIT 1)) AND lead_months = :lead_months
+WHERE lead_months = :lead_months AND run_id = coalesce(:run, (
+    SELECT run_id FROM runs ORDER BY init_month DESC, precedence, entry DESC LIMIT 1
+))
 ORDER BY lat, lon

