@@ -13,7 +13,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export GX_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 
-.PHONY: help demo test lint format services bench bench-gpu clean
+.PHONY: help demo test lint format services docs bench bench-gpu clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -50,14 +50,27 @@ format: $(DEV)  ## put the code into shape
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-# A real S3 server for the tests. Ceph's comes from Debian packages and needs root; without it the
-# tests use moto's server and say so.
+# A real S3 server and PostGIS for the tests. Both come from Debian packages and need root; without
+# them the tests use moto's server, skip those of PostGIS, and say so.
+APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 services:
-	@if ! command -v radosgw >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "Installing Ceph's S3 server for the tests ..."; \
-	  (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	    ceph-mon ceph-osd radosgw) >/dev/null 2>&1 || echo "Ceph could not be installed: the tests use moto's S3 server."; \
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  command -v radosgw >/dev/null && ls /usr/share/postgresql/*/extension/postgis.control >/dev/null 2>&1 \
+	    || apt-get update -qq >/dev/null 2>&1 || true; \
+	  command -v radosgw >/dev/null || { \
+	    echo "Installing Ceph's S3 server for the tests ..."; \
+	    $(APT_INSTALL) ceph-mon ceph-osd radosgw >/dev/null 2>&1 \
+	      || echo "Ceph could not be installed: the tests use moto's S3 server."; }; \
+	  ls /usr/share/postgresql/*/extension/postgis.control >/dev/null 2>&1 || { \
+	    echo "Installing PostGIS for the tests ..."; \
+	    [ -e /etc/postgresql-common/createcluster.conf ] || { mkdir -p /etc/postgresql-common; \
+	      echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf; }; \
+	    $(APT_INSTALL) postgresql-postgis >/dev/null 2>&1 \
+	      || echo "PostGIS could not be installed: its tests are skipped."; }; \
 	fi
+
+docs: $(DEV)  ## the SQL guide, the schema page and its picture
+	@PYTHONPATH=. $(BIN)/python docs/make_sql.py
 
 bench: $(DEV)  ## measure; results go to docs/benchmarks.md by hand, with machine and date
 	@$(BIN)/python -m benchmarks

@@ -6,12 +6,14 @@ for ``shared_buffers`` (512 MB), and needs 6 GB there; ``--quick`` is the same o
 """
 
 import argparse
+import datetime as dt
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,6 +31,7 @@ from storage.months import Month, first_day, month
 from storage.named_queries import ask
 
 FIRST = month("1985-01")
+BEGAN = dt.datetime(1985, 2, 20, tzinfo=dt.UTC)
 SETTINGS = "shared_buffers = 512MB\n"
 
 QUERIES: tuple[tuple[str, str], ...] = (
@@ -73,12 +76,15 @@ class Plan:
         A run is made from every so many months.
     repetitions
         Times that each query is asked.
+    all_models
+        Each of the three models makes a run; one after the other otherwise.
     """
 
     cells: int
     years: tuple[int, ...]
     every: int
     repetitions: int
+    all_models: bool = False
 
     @property
     def size(self) -> Size:
@@ -88,6 +94,7 @@ class Plan:
         return Size(grid, FIRST, 12 * (self.years[-1] + 2), n_leads=12)
 
 
+EVERY_RUN = Plan(cells=10, years=(10, 20, 40), every=1, repetitions=60, all_models=True)
 FULL = Plan(cells=100, years=(5, 10, 20, 40), every=3, repetitions=60)
 QUICK = Plan(cells=10, years=(1, 2), every=3, repetitions=10)
 
@@ -115,9 +122,10 @@ def grow(archive: Archive, plan: Plan) -> Iterator[tuple[int, float]]:
         if n == 11:
             models = [archive.add_model(number, one) for number in (1, 2, 3)]
         if n >= 12 and (n - 12) % plan.every == 0:
-            started = now()
-            archive.add_run(one, models[n // plan.every % 3])
-            seconds.append(now() - started)
+            for model in models if plan.all_models else models[n // plan.every % 3 :][:1]:
+                started = now()
+                archive.add_run(one, model)
+                seconds.append(now() - started)
         if n >= 12 and (n - 11) // 12 in plan.years and (n - 11) % 12 == 0:
             archive.add_scores(one)
             yield (n - 11) // 12, median(seconds)
@@ -262,7 +270,7 @@ def write_many(url: str, worker: int, n_runs: int) -> int:
 
 def _crowd(engine: Engine) -> Archive:
     grid = Grid("crowd", 24.0, 118.0, 1.0, 10, 10)
-    return Archive(engine, Size(grid, FIRST, 30), np.random.default_rng(0))
+    return Archive(engine, Size(grid, FIRST, 30), np.random.default_rng(0), BEGAN)
 
 
 def thousand(url: str, n_runs: int) -> tuple[float, int]:
@@ -274,7 +282,7 @@ def thousand(url: str, n_runs: int) -> tuple[float, int]:
         archive.add_month(one)
     archive.add_run(FIRST + 12, archive.add_model(1, FIRST + 11))
     started = now()
-    with ProcessPoolExecutor(4) as pool:
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
         each = n_runs // 2
         made = sum(pool.map(write_many, [url] * 4, range(4), [each] * 4))
     seconds = now() - started
@@ -291,7 +299,7 @@ def main() -> None:
     with postgresql() as server, tempfile.TemporaryDirectory() as folder:
         engine = connect(server.new_database(), timeout_s=600)
         migrate(engine)
-        archive = Archive(engine, plan.size, np.random.default_rng(1))
+        archive = Archive(engine, plan.size, np.random.default_rng(1), BEGAN)
         _print_growth(archive, plan)
         print("\n| writing one run | seconds |\n|---|---|")
         for what, seconds in writing(archive, 7).items():
@@ -299,7 +307,7 @@ def main() -> None:
         engine.dispose()
         small = connect(f"sqlite:///{folder}/archive.db", timeout_s=600)
         migrate(small)
-        one_year = Archive(small, replace(plan.size, n_months=36), np.random.default_rng(1))
+        one_year = Archive(small, replace(plan.size, n_months=36), np.random.default_rng(1), BEGAN)
         for _ in grow(one_year, replace(plan, years=(1,))):
             pass
         print(f"| SQLite, write_run | {writing(one_year, 5)['write_run']:.2f} |")

@@ -44,11 +44,15 @@ GROUP BY r.id, r.n_leads
 HAVING count(p.region) <> r.n_leads * count(DISTINCT p.region) OR count(p.region) = 0
 """,
     "yearly rows": """
-SELECT 'run ' || y.run_id || ', ' || y.region, sum(y.n_months) || ' months in its years',
-    r.n_leads || ' months'
-FROM yearly_predictions AS y
-JOIN forecast_runs AS r ON r.id = y.run_id
-GROUP BY y.run_id, y.region, r.n_leads HAVING sum(y.n_months) <> r.n_leads
+SELECT 'run ' || p.run_id || ', ' || p.region,
+    coalesce(sum(y.n_months), 0) || ' months in its years', r.n_leads || ' months'
+FROM regional_predictions AS p
+JOIN forecast_runs AS r ON r.id = p.run_id
+LEFT JOIN yearly_predictions AS y ON y.run_id = p.run_id AND y.region = p.region
+WHERE p.lead_months = 1 AND EXISTS (
+    SELECT 1 FROM yearly_predictions AS k WHERE k.run_id = p.run_id
+)
+GROUP BY p.run_id, p.region, r.n_leads HAVING coalesce(sum(y.n_months), 0) <> r.n_leads
 """,
     "cell rows": """
 SELECT 'run ' || run_id, 'between ' || min(n) || ' and ' || max(n) || ' cells a lead',

@@ -23,6 +23,7 @@ from storage.database_errors import (
     without_password,
 )
 from storage.engines import WRITES, make_engine
+from storage.finishing import finish
 from storage.tables import Table
 
 __all__ = [
@@ -81,8 +82,9 @@ def connect(url: str, *, timeout_s: float = 30.0, attempts: int = 4, create: boo
 def migrate(engine: Engine) -> str:
     """Bring the tables to the revision that this program expects, and return it.
 
-    All in one transaction; rows are kept. A database that is there already is left as it is.
-    Two that migrate at once wait for each other.
+    All in one transaction; rows are kept. Where the tables are there already, they get geometry
+    if the server has PostGIS by now, and stay as they are otherwise. Two that migrate at once wait
+    for each other.
 
     Raises
     ------
@@ -96,7 +98,9 @@ def migrate(engine: Engine) -> str:
             connection.execute(text(f"SET LOCAL statement_timeout = '{_MIGRATION_TIMEOUT}'"))
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('tidenet.migrate'))"))
         found = _revision(connection)
-        if found != EXPECTED_REVISION:
+        if found == EXPECTED_REVISION:
+            finish(connection)
+        else:
             _refuse_newer(found)
             command.upgrade(alembic_config(connection), "head")
     return EXPECTED_REVISION

@@ -329,8 +329,8 @@ forecast_vs_observed = _view(
     t.RegionalPrediction.climatology,
     t.RegionalPrediction.damped_persistence,
     *_OBSERVED,
-    _own("inside_50", Boolean, "Whether q25 <= observed <= q75"),
-    _own("inside_90", Boolean, "Whether q05 <= observed <= q95"),
+    _own("within_50", Boolean, "Whether q25 <= observed <= q75"),
+    _own("within_90", Boolean, "Whether q05 <= observed <= q95"),
 )
 
 forecast_vs_observed_cells = _view(

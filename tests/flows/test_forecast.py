@@ -101,9 +101,9 @@ def test_later_months_are_not_even_read(trained: World, monkeypatch: pytest.Monk
     given = []
     predict = forecast_module.predict
 
-    def spy(forecaster, record, issue):
+    def spy(forecaster, record, init_month, **options):
         given.append(record.last_month)
-        return predict(forecaster, record, issue)
+        return predict(forecaster, record, init_month, **options)
 
     monkeypatch.setattr(forecast_module, "predict", spy)
     forecast(trained.workspace, init=month("2015-02"))
@@ -197,12 +197,12 @@ def test_a_prediction_is_traced_to_its_file_and_checks_in_one_query(trained: Wor
         "SELECT model_version, snapshot_id, revision, n_files FROM lineage "
         f"WHERE run_id = '{run.run_id}'"
     )
-    assert row == (run.model_version, traced.snapshot_id, 1, 6)
+    assert row == (run.model_version, traced.snapshot_id, 1, 3)
     files = trained.rows(
         "SELECT month, file_sha256, n_checks FROM lineage_files "
         f"WHERE run_id = '{run.run_id}' ORDER BY month"
     )
-    assert [read for read, *_ in files] == [f"2015-{m:02}-01" for m in range(1, 7)]
+    assert [read for read, *_ in files] == [f"2015-{m:02}-01" for m in range(4, 7)]
     assert files[-1][1:] == (traced.file_sha256, len(traced.checks))
 
 

@@ -24,26 +24,23 @@ EARLIER = (
     "handover_current",
 )
 
+# The newest of several is found by a maximum and a join, not by a row number: planners can guess how
+# many rows a join leaves, and think that one in two hundred has number 1.
+
 # A final file with the content of the preliminary one makes no revision, but settles the month.
 LATEST_MONTHS = """
-SELECT month_revision_id, month, revision, snapshot_id, content_hash, n_ocean, n_observed,
-    n_completed, committed_at, product_file_id, product, file_url, file_sha256,
-    CASE WHEN file_stage = 'preliminary' AND NOT EXISTS (
+SELECT m.id AS month_revision_id, m.month, m.revision, m.snapshot_id, m.content_hash, m.n_ocean,
+    m.n_observed, m.n_completed, m.committed_at, m.product_file_id, f.product, f.url AS file_url,
+    f.sha256 AS file_sha256,
+    CASE WHEN f.stage = 'preliminary' AND NOT EXISTS (
         SELECT 1 FROM product_files AS a
-        WHERE a.month = ranked.month AND a.status = 'accepted' AND a.stage = 'final'
-            AND a.id > ranked.product_file_id
+        WHERE a.month = m.month AND a.status = 'accepted' AND a.stage = 'final' AND a.id > f.id
     ) THEN 'preliminary' ELSE 'final' END AS stage,
-    completion, n_spikes, handover_id, reason
-FROM (
-    SELECT m.id AS month_revision_id, m.month, m.revision, m.snapshot_id, m.content_hash,
-        m.n_ocean, m.n_observed, m.n_completed, m.committed_at, m.product_file_id, f.product,
-        f.url AS file_url, f.sha256 AS file_sha256, f.stage AS file_stage, m.completion,
-        m.n_spikes, m.handover_id, m.reason,
-        row_number() OVER (PARTITION BY m.month ORDER BY m.revision DESC) AS place
-    FROM month_revisions AS m
-    JOIN product_files AS f ON f.id = m.product_file_id
-) AS ranked
-WHERE place = 1
+    m.completion, m.n_spikes, m.handover_id, m.reason
+FROM month_revisions AS m
+JOIN (SELECT month, max(revision) AS revision FROM month_revisions GROUP BY month) AS newest
+    ON newest.month = m.month AND newest.revision = m.revision
+JOIN product_files AS f ON f.id = m.product_file_id
 """
 
 # The key of a run's first lead tells the order in which runs were written. The clock does not:
@@ -58,20 +55,18 @@ JOIN forecast_leads AS l ON l.run_id = r.id AND l.lead_months = 1
 JOIN model_versions AS v ON v.version = r.model_version
 """
 
-RUN_COLUMNS = """run_id, init_month, n_leads, n_members, model_version, method, grid, issued_kind,
-    created_at, snapshot_id, month_revision_id, seed, degraded, degraded_reason, fields_url,
-    fields_sha256, reason"""
-
 # Of several runs with the same init month, model and kind, the newest counts.
-RUNS_CURRENT = f"""
-SELECT {RUN_COLUMNS}
-FROM (
-    SELECT c.*, row_number() OVER (
-            PARTITION BY c.init_month, c.model_version, c.issued_kind ORDER BY c.entry DESC
-        ) AS place
-    FROM runs AS c
-) AS ranked
-WHERE place = 1
+RUNS_CURRENT = """
+SELECT c.run_id, c.init_month, c.n_leads, c.n_members, c.model_version, c.method, c.grid,
+    c.issued_kind, c.created_at, c.snapshot_id, c.month_revision_id, c.seed, c.degraded,
+    c.degraded_reason, c.fields_url, c.fields_sha256, c.reason
+FROM runs AS c
+JOIN (
+    SELECT max(l.id) AS entry
+    FROM forecast_runs AS r
+    JOIN forecast_leads AS l ON l.run_id = r.id AND l.lead_months = 1
+    GROUP BY r.init_month, r.model_version, r.issued_kind
+) AS newest ON newest.entry = c.entry
 """
 
 PREDICTION_COLUMNS = """p.region, p.lead_months, p.valid_month, p.area_m2, p.mean, p.spread,
@@ -119,12 +114,10 @@ $$
 FORECAST_AS_ISSUED = f"""
 SELECT {FORECAST_COLUMNS}
 FROM regional_predictions AS p
+JOIN runs AS r ON r.run_id = p.run_id
 JOIN (
-    SELECT c.*, row_number() OVER (PARTITION BY c.grid, c.init_month ORDER BY c.entry) AS place
-    FROM runs AS c
-    WHERE c.issued_kind = 'live'
-) AS r ON r.run_id = p.run_id
-WHERE r.place = 1
+    SELECT min(entry) AS entry FROM runs WHERE issued_kind = 'live' GROUP BY grid, init_month
+) AS first ON first.entry = r.entry
 """
 
 FORECAST_CELLS = """
@@ -143,8 +136,8 @@ SELECT r.run_id, r.init_month, r.issued_kind, r.created_at, r.model_version, r.m
     p.region, p.lead_months, p.valid_month, m.revision, n.revision IS NOT NULL AS is_latest,
     m.committed_at AS observed_at, p.mean, p.spread, p.q05, p.q25, p.q50, p.q75, p.q95, p.p_source,
     p.climatology, p.damped_persistence, o.mean AS observed, o.observed_share,
-    p.mean - o.mean AS error, o.mean BETWEEN p.q25 AND p.q75 AS inside_50,
-    o.mean BETWEEN p.q05 AND p.q95 AS inside_90
+    p.mean - o.mean AS error, o.mean BETWEEN p.q25 AND p.q75 AS within_50,
+    o.mean BETWEEN p.q05 AND p.q95 AS within_90
 FROM regional_predictions AS p
 JOIN runs_current AS r ON r.run_id = p.run_id
 JOIN month_revisions AS m ON m.month = p.valid_month
@@ -245,9 +238,10 @@ SELECT r.id AS run_id, r.init_month, r.issued_kind, r.created_at, r.reason, r.de
     v.code_version AS model_code_version, v.seed AS model_seed,
     (SELECT count(*) FROM lineage_files AS q WHERE q.run_id = r.id) AS n_files,
     {files} AS files,
-    (SELECT sum(q.n_checks) FROM lineage_files AS q WHERE q.run_id = r.id) AS n_checks,
-    (SELECT sum(q.n_checks_failed) FROM lineage_files AS q WHERE q.run_id = r.id)
-        AS n_checks_failed,
+    (SELECT CAST(sum(q.n_checks) AS integer) FROM lineage_files AS q WHERE q.run_id = r.id)
+        AS n_checks,
+    (SELECT CAST(sum(q.n_checks_failed) AS integer) FROM lineage_files AS q
+        WHERE q.run_id = r.id) AS n_checks_failed,
     (SELECT count(*) FROM lineage_files AS q WHERE q.run_id = r.id AND q.acceptance_reason <> '')
         AS n_accepted
 FROM forecast_runs AS r
