@@ -17,6 +17,7 @@ from flows.archive_cli import audit, reproduce
 from flows.command import EXIT_REFUSED, named_errors, workspace_of
 from flows.drivers_cli import drivers_app
 from flows.evaluate_cli import evaluate
+from flows.export_cli import export
 from flows.models_cli import models_app
 from flows.products_cli import products_app
 from flows.query_cli import OPEN_ENDED, query
@@ -35,6 +36,7 @@ app.command("evaluate")(evaluate)
 app.command("query", context_settings=OPEN_ENDED)(query)
 app.command("reproduce")(reproduce)
 app.command("audit")(audit)
+app.command("export")(export)
 app.add_typer(drivers_app, name="drivers")
 
 

@@ -72,11 +72,15 @@ def print_error(error: "TidenetError") -> None:
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print the answer of a query as a table."""
+    """Print the answer of a query as a table, whole where nothing limits its width."""
     table = Table(*columns, header_style="bold")
     for row in rows:
         table.add_row(*("" if value is None else _short(value) for value in row))
-    CONSOLE.print(table)
+    if CONSOLE.is_terminal:
+        CONSOLE.print(table)
+        return
+    needed = CONSOLE.measure(table, options=CONSOLE.options.update(width=10_000)).maximum
+    Console(width=max(CONSOLE.width, needed)).print(table)
 
 
 def _short(value: object) -> str:

@@ -125,7 +125,18 @@ class SkillScore(Table):
             name="intervals_are_nested",
         ),
         Index("ix_skill_scores_month_revision_id", "month_revision_id"),
+        Index("ix_skill_scores_region_lead_months", "region", "lead_months"),
         CheckConstraint("scoring >= 1", name="scoring_starts_at_1"),
+        # Scorings made anew are few: whether there is one is to be known at once.
+        Index(
+            "ix_skill_scores_scored_again",
+            "run_id",
+            "lead_months",
+            "region",
+            "month_revision_id",
+            postgresql_where=text("scoring > 1"),
+            sqlite_where=text("scoring > 1"),
+        ),
         {
             "comment": "One row per run, lead, region, observed revision and scoring: sums over the"
             " observed ocean cells, w = cell area (km2), f = forecast, o = observation,"

@@ -578,6 +578,21 @@ def create_skill_scores(*, numbered: bool) -> None:
     op.create_index(
         "ix_skill_scores_month_revision_id", "skill_scores", ["month_revision_id"], unique=False
     )
+    if numbered:
+        op.create_index(
+            "ix_skill_scores_region_lead_months",
+            "skill_scores",
+            ["region", "lead_months"],
+            unique=False,
+        )
+        op.create_index(
+            "ix_skill_scores_scored_again",
+            "skill_scores",
+            ["run_id", "lead_months", "region", "month_revision_id"],
+            unique=False,
+            postgresql_where=sa.text("scoring > 1"),
+            sqlite_where=sa.text("scoring > 1"),
+        )
 
 
 def create_cell_predictions(*, partitioned: bool) -> None:

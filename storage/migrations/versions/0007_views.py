@@ -24,8 +24,8 @@ EARLIER = (
     "handover_current",
 )
 
-# The newest of several is found by a maximum and a join, not by a row number: planners can guess how
-# many rows a join leaves, and think that one in two hundred has number 1.
+# The newest of several is the one that none is newer than, not the one with row number 1: planners
+# can guess how many rows the former leaves, and believe that of the latter only one in 200 stays.
 
 # A final file with the content of the preliminary one makes no revision, but settles the month.
 LATEST_MONTHS = """
@@ -38,9 +38,10 @@ SELECT m.id AS month_revision_id, m.month, m.revision, m.snapshot_id, m.content_
     ) THEN 'preliminary' ELSE 'final' END AS stage,
     m.completion, m.n_spikes, m.handover_id, m.reason
 FROM month_revisions AS m
-JOIN (SELECT month, max(revision) AS revision FROM month_revisions GROUP BY month) AS newest
-    ON newest.month = m.month AND newest.revision = m.revision
 JOIN product_files AS f ON f.id = m.product_file_id
+WHERE NOT EXISTS (
+    SELECT 1 FROM month_revisions AS n WHERE n.month = m.month AND n.revision > m.revision
+)
 """
 
 # The key of a run's first lead tells the order in which runs were written. The clock does not:
@@ -61,12 +62,12 @@ SELECT c.run_id, c.init_month, c.n_leads, c.n_members, c.model_version, c.method
     c.issued_kind, c.created_at, c.snapshot_id, c.month_revision_id, c.seed, c.degraded,
     c.degraded_reason, c.fields_url, c.fields_sha256, c.reason
 FROM runs AS c
-JOIN (
-    SELECT max(l.id) AS entry
-    FROM forecast_runs AS r
-    JOIN forecast_leads AS l ON l.run_id = r.id AND l.lead_months = 1
-    GROUP BY r.init_month, r.model_version, r.issued_kind
-) AS newest ON newest.entry = c.entry
+WHERE NOT EXISTS (
+    SELECT 1 FROM forecast_runs AS n
+    JOIN forecast_leads AS l ON l.run_id = n.id AND l.lead_months = 1
+    WHERE n.init_month = c.init_month AND n.model_version = c.model_version
+        AND n.issued_kind = c.issued_kind AND l.id > c.entry
+)
 """
 
 PREDICTION_COLUMNS = """p.region, p.lead_months, p.valid_month, p.area_m2, p.mean, p.spread,
@@ -115,9 +116,11 @@ FORECAST_AS_ISSUED = f"""
 SELECT {FORECAST_COLUMNS}
 FROM regional_predictions AS p
 JOIN runs AS r ON r.run_id = p.run_id
-JOIN (
-    SELECT min(entry) AS entry FROM runs WHERE issued_kind = 'live' GROUP BY grid, init_month
-) AS first ON first.entry = r.entry
+WHERE r.issued_kind = 'live' AND NOT EXISTS (
+    SELECT 1 FROM runs AS e
+    WHERE e.grid = r.grid AND e.init_month = r.init_month AND e.issued_kind = 'live'
+        AND e.entry < r.entry
+)
 """
 
 FORECAST_CELLS = """
@@ -272,7 +275,7 @@ JOIN latest_months AS m ON m.month_revision_id = s.month_revision_id
 WHERE NOT EXISTS (
     SELECT 1 FROM skill_scores AS n
     WHERE n.run_id = s.run_id AND n.lead_months = s.lead_months AND n.region = s.region
-        AND n.month_revision_id = s.month_revision_id AND n.scoring > s.scoring
+        AND n.month_revision_id = s.month_revision_id AND n.scoring > s.scoring AND n.scoring > 1
 )
 """
 
