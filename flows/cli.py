@@ -184,6 +184,11 @@ def verify(
     )
     if verified.drift is not None:
         say(verified.drift.reason)
+    for run_id, found in verified.lost:
+        say(f"Not scored: run {run_id}, whose fields are gone or damaged ({found}).")
+    if verified.lost:
+        say("What can be done about it: tidenet audit.")
+        raise typer.Exit(EXIT_REFUSED)
 
 
 @app.command()

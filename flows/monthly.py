@@ -100,7 +100,13 @@ def score_forecasts() -> dict[str, int]:
     from flows.operations.verify import verify
 
     verified = verify(_workspace())
-    return {"n_runs": verified.n_runs, "n_scored": verified.n_scored}
+    for run_id, found in verified.lost:
+        get_run_logger().warning("Run %s was not scored, its fields are lost: %s", run_id, found)
+    return {
+        "n_runs": verified.n_runs,
+        "n_scored": verified.n_scored,
+        "n_lost": len(verified.lost),
+    }
 
 
 @task(name="train-model", timeout_seconds=24 * 3600, **STEADY)

@@ -46,6 +46,17 @@ class FieldsExistError(TidenetError):
     """A run was to be written where there is one."""
 
 
+FIELD_ERRORS = (
+    MissingFieldsError,
+    CorruptFieldsError,
+    # What reading a damaged chunk raises, as late as its values are used.
+    RuntimeError,
+    ValueError,
+    zarr.errors.BaseZarrError,
+)
+"""What tells that the fields of a run are gone or damaged, not that their store is."""
+
+
 @dataclass(frozen=True)
 class StoredFields:
     """Where the fields of a run are.

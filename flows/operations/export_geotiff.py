@@ -79,9 +79,9 @@ def bands(month: "xr.Dataset") -> dict[str, "xr.DataArray"]:
 
 def _map(fields: dict[str, "xr.DataArray"], grid: Grid, tags: dict[str, str]) -> bytes:
     """Return a GeoTIFF with a band for each field."""
+    from rasterio import Affine
     from rasterio.crs import CRS
     from rasterio.io import MemoryFile
-    from rasterio.transform import from_origin
 
     north = float(grid.lat_bounds[-1, 1])
     with MemoryFile() as memory:
@@ -92,7 +92,7 @@ def _map(fields: dict[str, "xr.DataArray"], grid: Grid, tags: dict[str, str]) ->
             dtype="float32",
             nodata=np.nan,
             crs=CRS.from_epsg(4326),
-            transform=from_origin(grid.west, north, grid.step, grid.step),
+            transform=Affine(grid.step, 0, grid.west, 0, -grid.step, north),
             **_LAYOUT,
         ) as image:
             image.update_tags(**tags)

@@ -28,8 +28,8 @@ REFERENCES = (
     "method and measured skill: docs/skill.md of tidenet"
 )
 COMMENT = (
-    "The flux is positive out of the sea: uptake is negative. A month is the time of its first day; "
-    "lead k is valid k months after the last observed month used, to whose end the data reach."
+    "The flux is positive out of the sea: uptake is negative. A month's time is its first day. "
+    "Lead k is valid k months after the last observed month used, to whose end the data reach."
 )
 WGS_84 = {
     "grid_mapping_name": "latitude_longitude",

@@ -85,10 +85,11 @@ def _rows(
         area_m2=averaging.means.area_m2,
         mean=averaging.means(held.fco2),
         uncertainty=averaging.means(held.uncertainty),
-        observed_share=averaging.means(seen.astype(np.float64)),
+        # (A mean of ones may come out a hair above one.)
+        observed_share=np.clip(averaging.means(seen.astype(np.float64)), 0.0, 1.0),
         grid=coarse,
         index=cells["row"] * coarse.n_lon + cells["column"],
         cell_area_m2=cells["area_m2"],
         cell_mean=cells["mean"],
-        cell_observed_share=cells["observed_share"],
+        cell_observed_share=np.clip(cells["observed_share"], 0.0, 1.0),
     )

@@ -17,7 +17,7 @@ from storage.region_rows import regions_of_runs
 if TYPE_CHECKING:
     import xarray as xr
 
-    from tidenet.verification import SkillSums
+    from tidenet.verification import PredictedMonth, ReferenceMonth, SkillSums
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,15 @@ class Verified:
         The newest look at the champion's drift; None if there is too little to look at.
     n_observed
         Revisions of months whose observed fluxes were newly archived.
+    lost
+        Id of each run whose fields are gone or damaged, and what was found. It is not scored.
     """
 
     n_runs: int
     n_scored: int
     drift: DriftCheck | None = None
     n_observed: int = 0
+    lost: tuple[tuple[str, str], ...] = ()
 
 
 def verify(workspace: Workspace, *, again: str = "", progress: Progress = no_progress) -> Verified:
@@ -66,7 +69,7 @@ def verify(workspace: Workspace, *, again: str = "", progress: Progress = no_pro
         return Verified(0, 0)
     n_observed, _ = observe(workspace, store, progress=progress)
     pending = unscored(workspace.engine, store.last_month, again=bool(again))
-    fields: dict[str, xr.Dataset] = {}
+    fields = _Fields(workspace)
     done = 0
     for _, group in groupby(
         pending, key=lambda item: (item.valid_month, item.observed_snapshot_id)
@@ -76,18 +79,47 @@ def verify(workspace: Workspace, *, again: str = "", progress: Progress = no_pro
         done += len(items)
         progress(done, len(pending), str(items[0].valid_month))
     drift = check_drift(workspace, store.grid.name)
-    return Verified(len({item.run_id for item in pending}), len(pending), drift, n_observed)
+    scored = [item for item in pending if item.run_id not in fields.lost]
+    return Verified(
+        len({item.run_id for item in scored}),
+        len(scored),
+        drift,
+        n_observed,
+        tuple(fields.lost.items()),
+    )
+
+
+class _Fields:
+    """The gridded fields of the runs that are scored, opened once each.
+
+    A run has leads in several months, and opening it on S3 takes longer than reading one of them.
+    A run whose fields are gone or damaged is remembered as lost, and the others are scored.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._patience = workspace.patience
+        self._opened: dict[str, xr.Dataset] = {}
+        self.lost: dict[str, str] = {}
+
+    def at_lead(self, item: Unscored) -> "tuple[PredictedMonth, ReferenceMonth] | None":
+        """Return one lead of a run, or None if its fields are lost."""
+        from storage.gridded import FIELD_ERRORS, read_run
+
+        if item.run_id in self.lost:
+            return None
+        try:
+            if item.run_id not in self._opened:
+                self._opened[item.run_id] = read_run(item.fields_url, self._patience)
+            return at_lead(self._opened[item.run_id], item.lead_months)
+        except FIELD_ERRORS as error:
+            self.lost[item.run_id] = f"{item.fields_url}: {str(error).splitlines()[0]}"
+            return None
 
 
 def _score(
-    workspace: Workspace, items: list[Unscored], fields: "dict[str, xr.Dataset]", again: str
+    workspace: Workspace, items: list[Unscored], fields: _Fields, again: str
 ) -> Iterator[ScoreRow]:
-    """Yield the score rows of runs that are all valid in one month.
-
-    ``fields`` keeps the opened runs by URL: each has leads in several months, and opening a run
-    on S3 takes longer than reading one of its leads.
-    """
-    from storage.gridded import read_run
+    """Yield the score rows of runs that are all valid in one month."""
     from storage.regions import region_masks
     from tidenet.verification import score_month
 
@@ -97,12 +129,11 @@ def _score(
     masks = region_masks(store.grid, store.ocean, set(chain(*regions.values())))
     for item in items:
         own = {r.name: masks[r.name] for r in regions[item.run_id] if r.name in masks}
-        if item.fields_url not in fields:
-            fields[item.fields_url] = read_run(item.fields_url, workspace.patience)
-        predicted, reference = at_lead(fields[item.fields_url], item.lead_months)
+        read = fields.at_lead(item)
+        if read is None:
+            continue
         sums = score_month(
-            predicted,
-            reference,
+            *read,
             observed.fco2,
             observed.quality == Quality.OBSERVED,
             store.grid.cell_area,

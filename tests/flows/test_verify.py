@@ -1,9 +1,14 @@
 """Verification scores what has been observed, once, and again when an observation was revised."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from services.small_loop import World, dataset, flux
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.operations.forecast import forecast
 from flows.operations.verify import verify
 from storage.months import month
@@ -86,3 +91,24 @@ def test_scores_agree_with_the_field_and_the_observation(trained: World) -> None
         "SELECT se_model, weight_sum FROM skill_scores WHERE region = 'all'"
     )
     assert total / weight == pytest.approx(float((error**2 * area).sum() / area.sum()), rel=1e-4)
+
+
+def test_a_run_whose_fields_are_lost_keeps_no_other_from_being_scored(trained: World) -> None:
+    kept = forecast(trained.workspace, init=month("2015-02"))
+    gone = forecast(trained.workspace, init=month("2015-03"))
+    rotten = forecast(trained.workspace, init=month("2015-04"))
+    urls = dict(trained.rows("SELECT id, fields_url FROM forecast_runs"))
+    shutil.rmtree(urls[gone.run_id])
+    for chunk in Path(urls[rotten.run_id]).rglob("c/*"):
+        if chunk.is_file():
+            chunk.write_bytes(b"rot")
+    verified = verify(trained.workspace)
+    assert {run_id for run_id, _ in verified.lost} == {gone.run_id, rotten.run_id}
+    assert "nothing complete at" in dict(verified.lost)[gone.run_id]
+    assert trained.rows("SELECT DISTINCT run_id FROM skill_scores") == [(kept.run_id,)]
+    assert verified.n_runs == 1
+    # Nothing is forgotten: once the fields are back, they are scored.
+    assert len(verify(trained.workspace).lost) == 2
+    told = CliRunner().invoke(app, ["--home", str(trained.home), "verify"])
+    assert told.exit_code == 3
+    assert gone.run_id in told.output

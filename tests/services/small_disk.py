@@ -9,11 +9,12 @@ import pytest
 
 
 @pytest.fixture
-def small_disk() -> Iterator[Path]:
-    """Folder of a file system of 400 kB."""
+def small_disk(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Folder of a file system of 400 kB, or of the size that a test asks for."""
+    size = getattr(request, "param", "400k")
     folder = Path(tempfile.mkdtemp())
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True
     )
     if mounted.returncode:
         folder.rmdir()
