@@ -15,6 +15,7 @@ from storage.drift_checks import DriftCheck, record_drift_check
 from storage.grid import Grid
 from storage.handovers import HandOverFitted, HandOverTerm, record_handover
 from storage.months import month, month_range
+from storage.observations import write_observation
 from storage.registry import Promotion, PromotionFigure, record_promotion
 
 GRID = Grid("sample", south=25.0, west=119.0, step=0.5, n_lat=25, n_lon=18)
@@ -180,4 +181,5 @@ def _corrected_month(archive: Archive) -> None:
         handover_id=1,
         reason="another final file of the month",
     )
-    ledger.record_accepted(archive.engine, seen, [], committed)
+    key = ledger.record_accepted(archive.engine, seen, [], committed)
+    write_observation(archive.engine, archive.observed(one, key, 0.2))

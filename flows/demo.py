@@ -98,7 +98,7 @@ def run_demo(folder: Path) -> None:
         "SELECT init_month, lead_months, valid_month, mean, q05, q95 "
         "FROM forecast_latest WHERE region = 'ecs-shelf'"
     )
-    for command in ("status", "skill --region changjiang-plume", f'sql "{question}"'):
+    for command in ("status", "query uptake-by-year --region ecs-shelf", f'sql "{question}"'):
         say(f"  .venv/bin/tidenet --home {folder} {command}")
 
 

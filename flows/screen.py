@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from flows.operations.status import Status
     from flows.operations.train import TrainedVersion
     from flows.operations.workspace import Workspace
-    from storage.archive_rows import SkillRow
     from storage.errors import TidenetError
+    from storage.score_rows import SkillRow
 
 CONSOLE = Console()
 OUTCOME_STYLES = {

@@ -23,10 +23,7 @@ from storage.archive_rows import (
     IssuedKind,
     OutdatedRun,
     RegionalRows,
-    ScoreRow,
-    SkillRow,
     Trace,
-    Unscored,
     WrittenRun,
     YearlyRows,
     new_run_id,
@@ -48,6 +45,7 @@ from storage.run_queries import (
     trace,
 )
 from storage.run_writing import ClockJumpedError, DuplicateRunError, write_run
+from storage.score_rows import ScoreRow, SkillRow, Unscored
 from storage.skill_queries import skill_table, unscored, write_scores
 
 __all__ = [

@@ -8,10 +8,11 @@ import numpy as np
 from sqlalchemy import Connection, Engine, Row, and_, func, select
 
 from storage import tables as t
-from storage.archive_rows import IssuedKind, ScoreRow, SkillRow, Unscored
+from storage.archive_rows import IssuedKind
 from storage.database import on_conflict_do_nothing, reading, transaction
 from storage.dimensions import require_region
 from storage.months import Month
+from storage.score_rows import ScoreRow, SkillRow, Unscored
 from storage.views import latest_months, scores_current, skill_by_lead
 
 BLOCK_MONTHS = 6

@@ -112,7 +112,7 @@ def _refuse(place: Path, folder: bool, overwrite: bool) -> None:
             expected="nothing, or a folder of maps" if folder else "nothing, or a file",
             remedy="Name another place with --to.",
         )
-    if False:
+    if not overwrite:
         raise TargetExistsError(
             "There is something here already.",
             found=str(place),

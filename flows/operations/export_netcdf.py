@@ -62,7 +62,7 @@ def write_netcdf(
     Parameters
     ----------
     path
-        The file. It needs as much memory as it is large, and a lead's fields besides.
+        The file. Making it takes up to three times its size of memory.
     fields
         Fields (lead, lat, lon), (lead, quantile, lat, lon) and (lat, lon), NaN where there is no
         ocean.

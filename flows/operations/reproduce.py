@@ -1,6 +1,8 @@
 """Run an archived forecast again from what it recorded, and say whether the same comes out."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +119,23 @@ def reproduce(workspace: Workspace, run_id: str) -> Reproduction:
     return Reproduction(run, tuple(differences), fields, _environment(workspace, run))
 
 
+@contextmanager
+def _threads_of(run: ForecastRun) -> Iterator[None]:
+    """Compute with as many threads as a run on a CPU did: sums depend on how they are shared."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    recorded = re.match(r"CPU, (\d+) threads", run.hardware)
+    before = torch.get_num_threads()
+    n_threads = int(recorded[1]) if recorded else before
+    torch.set_num_threads(n_threads)
+    try:
+        with threadpool_limits(n_threads):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def repeat(
     workspace: Workspace, run: ForecastRun
 ) -> "tuple[Forecast, dict[str, Forecast], xr.Dataset, np.ndarray]":
@@ -132,9 +151,10 @@ def repeat(
     forecaster = load_model(workspace, version, store.grid, store.ocean)
     drivers = needed_drivers(version.config)
     record = read_inputs(store, forecaster.n_history, run.init_month, drivers)
-    predicted, references = predict(
-        forecaster, record, run.init_month, seed=run.seed, n_members=run.n_members
-    )
+    with _threads_of(run):
+        predicted, references = predict(
+            forecaster, record, run.init_month, seed=run.seed, n_members=run.n_members
+        )
     dataset = gridded_fields(predicted, references, forecaster.climatology.std)
     return predicted, references, dataset, store.ocean
 
@@ -232,6 +252,7 @@ def _place(field: "xr.DataArray", at: tuple[Any, ...]) -> str:
 
 
 def _environment(workspace: Workspace, run: ForecastRun) -> tuple[tuple[str, str, str], ...]:
+    """Return what has changed since, the number of threads included: that is made the same."""
     then = {"tidenet": run.code_version, "hardware": run.hardware} | dict(run.libraries)
     now = {"tidenet": workspace.code_version, "hardware": workspace.hardware}
     now |= workspace.libraries

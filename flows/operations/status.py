@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from flows.operations.workspace import Workspace
 from ingest.catalogue import load_product
 from storage.archive import ForecastRun, OutdatedRun, last_run, outdated_runs, skill_table
-from storage.archive_rows import SkillRow
 from storage.drift_checks import DriftCheck, last_drift_check
 from storage.ledger import FileStatus, latest_months, open_quarantine, open_waiting
 from storage.months import Month, month, months_between
 from storage.registry import ModelVersion, champion
+from storage.score_rows import SkillRow
 
 
 @dataclass(frozen=True)

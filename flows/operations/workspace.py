@@ -149,7 +149,8 @@ class Workspace:
 
         if torch.cuda.is_available():
             return f"{torch.cuda.get_device_name()} ({platform.machine()})"
-        return f"CPU, {torch.get_num_threads()} threads ({platform.machine()})"
+        kernels = torch.backends.cpu.get_cpu_capability()
+        return f"CPU, {torch.get_num_threads()} threads, {kernels} ({platform.machine()})"
 
 
 def flux_record(

@@ -1,6 +1,10 @@
 """Running an archived forecast again, from what it recorded."""
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,3 +132,31 @@ def test_the_command_says_so_and_its_exit_code_too(trained: World) -> None:
     assert '"identical": false' in as_json.output
     assert '"what": "regional rows, mean"' in as_json.output
     assert CliRunner().invoke(app, [*home, "reproduce", "nothing"]).exit_code == 1
+
+
+def test_other_kernels_of_the_processor_give_the_same_to_a_ten_thousandth(trained: World) -> None:
+    """As another processor or build would: without vector instructions, with two threads."""
+    run = forecast(trained.workspace)
+    plain = {
+        "ATEN_CPU_CAPABILITY": "default",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3 AVX512F AVX512_SKX",
+        "OMP_NUM_THREADS": "2",
+        "TIDENET_PRODUCTS_FOLDER": str(trained.home / "products"),
+    }
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "flows.cli", "--home", str(trained.home)),
+            *("reproduce", run.run_id, "--json"),
+        ],
+        env=os.environ | plain,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout)
+    assert result["within_tolerance"]
+    largest = [d["largest"] for d in result["differences"] if "rows" in d["what"]]
+    assert max(largest, default=0.0) <= 1e-4

@@ -4,12 +4,15 @@ import pytest
 from storage.grid import Grid
 from storage.months import month
 from tidenet.aggregates import (
+    RegionMeans,
     cell_rows,
     integral_tg_c,
+    observed_cells,
     quantile_fields,
     quantiles,
     regional_rows,
     spread_fields,
+    yearly_sums,
 )
 from tidenet.errors import IncompatibleModelError
 from tidenet.forecaster import QUANTILES, Forecast
@@ -17,6 +20,7 @@ from tidenet.forecaster import QUANTILES, Forecast
 GRID = Grid("seven", south=30, west=120, step=0.5, n_lat=7, n_lon=5)
 OCEAN = np.ones(GRID.shape, bool)
 OCEAN[:2, :3] = False
+FEW = OCEAN & (np.arange(7)[:, None] > 4)
 
 
 def forecast(n_members: int = 20, seed: int = 0) -> Forecast:
@@ -28,6 +32,11 @@ def forecast(n_members: int = 20, seed: int = 0) -> Forecast:
 
 def references() -> dict[str, Forecast]:
     return {"climatology": forecast(1, 8), "damped-persistence": forecast(1, 9)}
+
+
+def two(made: Forecast) -> dict[str, Forecast]:
+    """References of the same init month as a forecast."""
+    return {name: made for name in ("climatology", "damped-persistence")}
 
 
 def test_area_integral_by_hand():
@@ -104,3 +113,53 @@ def test_a_reference_of_another_init_month_is_refused():
     other["climatology"] = Forecast(GRID, month("2020-02"), late.members, late.mean)
     with pytest.raises(IncompatibleModelError, match="2020-02 instead of 2020-01"):
         regional_rows(forecast(), other, {"all": OCEAN}, GRID.cell_area)
+
+
+def test_years_are_summed_member_by_member():
+    """Two members that swap their months: each month is unsure, their sum is not."""
+    members = np.full((2, 2, *GRID.shape), np.nan, np.float32)
+    members[:, :, OCEAN] = np.array([[1.0, 3.0], [3.0, 1.0]], np.float32)[:, :, None]
+    # January and February 2020 are 31 and 29 days: the sums are 31 + 87 and 93 + 29.
+    swapped = Forecast(GRID, month("2019-12"), members, members.mean(axis=0))
+    area = GRID.cell_area
+    rows = regional_rows(swapped, two(swapped), {"all": OCEAN}, area)
+    sums = yearly_sums(rows, 2)
+    per_day = area[OCEAN].sum() * 12.011e-15
+    assert sums["years"].tolist() == [2020]
+    assert sums["n_months"].tolist() == [2]
+    assert sums["mean"] == pytest.approx(np.array([[120 * per_day]]), rel=1e-6)
+    assert sums["spread"] == pytest.approx(np.array([[np.std([118, 122], ddof=1) * per_day]]))
+    assert sums["quantiles"][0, [0, 4], 0] == pytest.approx([118 * per_day, 122 * per_day])
+
+
+def test_a_run_over_new_year_has_two_years():
+    made = forecast()
+    over = Forecast(GRID, month("2019-11"), made.members, made.mean)
+    rows = regional_rows(over, two(over), {"all": OCEAN, "few": FEW}, GRID.cell_area)
+    sums = yearly_sums(rows, 2)
+    assert (sums["years"].tolist(), sums["n_months"].tolist()) == ([2019, 2020], [1, 1])
+    assert sums["quantiles"].shape == (2, 5, 2)
+    # One month is that month's integral; rows are by region, then lead.
+    by_region = rows["integral_tg_c"].reshape(2, 2)
+    assert sums["mean"] == pytest.approx(by_region.T, rel=1e-9)
+    low = rows["integral_q05_tg_c"].reshape(2, 2)
+    assert sums["quantiles"][:, 0] == pytest.approx(low.T, rel=1e-5)
+
+
+def test_observed_months_are_averaged_as_forecasts_are():
+    field = np.where(OCEAN, np.arange(35, dtype=np.float32).reshape(GRID.shape), np.nan)
+    seen = OCEAN & (np.arange(35).reshape(GRID.shape) % 2 == 0)
+    area = GRID.cell_area
+    means = RegionMeans({"all": OCEAN, "few": FEW}, area)
+    assert means.area_m2 == pytest.approx([area[OCEAN].sum(), area[FEW].sum()])
+    expected = [np.average(field[m], weights=area[m]) for m in (OCEAN, FEW)]
+    assert means(field) == pytest.approx(expected, rel=1e-6)
+    cells = observed_cells(GRID, field, seen, OCEAN, 2)
+    total = (cells["mean"] * cells["area_m2"]).sum()
+    assert total == pytest.approx((field[OCEAN] * area[OCEAN]).sum(), rel=1e-9)
+    share = (cells["observed_share"] * cells["area_m2"]).sum()
+    assert share == pytest.approx(area[seen].sum(), rel=1e-9)
+    rows = cell_rows(forecast(), references(), OCEAN, 2)
+    n_cells = len(rows["row"]) // 2
+    for name in ("row", "column", "area_m2"):
+        assert cells[name] == pytest.approx(rows[name][:n_cells])
