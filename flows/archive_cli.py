@@ -12,7 +12,12 @@ from flows.command import EXIT_REFUSED, named_errors, workspace_of
 @named_errors
 def reproduce(
     context: typer.Context,
-    run_id: Annotated[str, typer.Argument(metavar="RUN", help="Id of an archived run.")],
+    run_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="Id of a run, 4 or more characters of its beginning, or latest."
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Run an archived forecast again and say whether the same comes out; 3 if it does not."""

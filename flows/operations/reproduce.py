@@ -12,10 +12,10 @@ from flows.operations.drivers import needed_drivers
 from flows.operations.fields import gridded_fields
 from flows.operations.forecast import predict, read_inputs
 from flows.operations.models import load_model
+from flows.operations.named_run import find_run
 from flows.operations.rows import QUANTILE_COLUMNS, cell_rows, regional_rows
 from flows.operations.workspace import Workspace
 from storage.archive import ForecastRun, archive_grid_of, archived_cells, archived_regions
-from storage.archive import run as archived_run
 from storage.gridded import MissingFieldsError, as_stored, read_run, verify_run
 from storage.region_rows import regions_of_runs
 from storage.registry import model
@@ -93,10 +93,17 @@ def reproduce(workspace: Workspace, run_id: str) -> Reproduction:
 
     Nothing is written.
 
+    Parameters
+    ----------
+    workspace
+        Settings, archive and clock.
+    run_id
+        Id of the run, its beginning (4 characters or more), or ``latest``.
+
     Raises
     ------
-    UnknownRunError
-        If there is no such run.
+    UnknownRunError, AmbiguousRunError
+        If this is not the id of one run.
     RecordNotFoundError
         If the snapshot that it read has expired.
     MissingWeightsError, CorruptWeightsError
@@ -104,7 +111,7 @@ def reproduce(workspace: Workspace, run_id: str) -> Reproduction:
     CorruptFieldsError
         If its gridded fields are not those that were written.
     """
-    run = archived_run(workspace.engine, run_id)
+    run = find_run(workspace.engine, run_id)
     predicted, references, dataset, ocean = repeat(workspace, run)
     differences = _in_rows(workspace, run, predicted, references, ocean)
     try:

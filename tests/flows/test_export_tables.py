@@ -16,8 +16,9 @@ from services.small_loop import NOW
 from sqlalchemy import Engine, select
 
 from flows.operations import export_tables
-from flows.operations.export import AmbiguousRunError, Exported, export, find_run
+from flows.operations.export import Exported, export
 from flows.operations.export_files import Format, Rows
+from flows.operations.named_run import AmbiguousRunError, find_run
 from flows.operations.workspace import Workspace
 from storage import archive as forecasts
 from storage.archive import UnknownRunError
