@@ -175,6 +175,14 @@ def n_rows(engine: Engine) -> int:
         return int(connection.execute(text("SELECT count(*) FROM cell_predictions")).scalar_one())
 
 
+def n_bytes(engine: Engine) -> int:
+    """Return the size of the database."""
+    with engine.connect() as connection:
+        return int(
+            connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
+        )
+
+
 # --- writing --------------------------------------------------------------------------------------
 
 
@@ -318,18 +326,34 @@ def main() -> None:
         ):
             seconds, made = thousand(url, 1000)
             print(f"\n{name}: 1000 hindcasts by 4 processes, {made} made, {seconds:.0f} s")
+        if plan is FULL:
+            _print_every_run(server.new_database())
+
+
+def _print_every_run(url: str) -> None:
+    """Ask again where every run of 40 years and three models is there, each with few cells."""
+    engine = connect(url, timeout_s=600)
+    migrate(engine)
+    archive = Archive(engine, EVERY_RUN.size, np.random.default_rng(1), BEGAN)
+    print("\nEvery run of three models, 100 cells each\n")
+    _print_growth(archive, EVERY_RUN)
+    engine.dispose()
 
 
 def _print_growth(archive: Archive, plan: Plan) -> None:
     columns = {}
     for years, seconds in grow(archive, plan):
         with archive.engine.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("ANALYZE"))
+            # What autovacuum comes to do by itself when such a load is over.
+            alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+            alone.execute(text("VACUUM ANALYZE"))
         rng = np.random.default_rng(2)
         last = runs(archive.engine)[-1].init_month
         title = f"{years} years, {n_rows(archive.engine) / 1e6:.1f} M"
         columns[title] = asked(archive.engine, plan, rng, last)
-        print(f"{title} cell rows, {seconds:.2f} s a run", file=sys.stderr, flush=True)
+        size = n_bytes(archive.engine) / 1e9
+        said = f"{title} cell rows, {size:.1f} GB, {seconds:.2f} s a run"
+        print(said, file=sys.stderr, flush=True)
     print("| returns | query | " + " | ".join(columns) + " |")
     print("|---|---|" + "---|" * len(columns))
     for key in next(iter(columns.values())):

@@ -285,3 +285,20 @@ def test_migrations_are_packaged() -> None:
     assert packaged is not None
     for pattern in ("migrations/*.mako", "migrations/alembic.ini"):
         assert pattern in packaged[1]
+
+
+def test_views_and_their_columns_say_what_they_mean_in_the_database(archive: Engine) -> None:
+    if archive.dialect.name == "sqlite":
+        pytest.skip("SQLite keeps no comments")
+    with archive.connect() as connection:
+        for name, view in VIEWS.tables.items():
+            said = connection.execute(
+                text(
+                    "SELECT obj_description(c.oid), a.attname, col_description(c.oid, a.attnum)"
+                    " FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid"
+                    " WHERE c.relname = :name AND a.attnum > 0 ORDER BY a.attnum"
+                ),
+                {"name": name},
+            ).all()
+            assert {row[0] for row in said} == {view.comment}
+            assert [row[2] for row in said] == [column.comment for column in view.columns]
