@@ -41,6 +41,8 @@ SETTINGS = f"""\
 TIDENET_PRODUCT={PRODUCT}
 # Cell rows on half-degree cells keep the demonstration's database small.
 TIDENET_ARCHIVE_STEP=0.5
+# The synthetic sea ends in 2020: its forecasts are not stale for that.
+TIDENET_STALE_MONTHS=0
 """
 
 SKILL_SQL = """\

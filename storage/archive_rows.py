@@ -66,6 +66,11 @@ class ForecastRun:
         First month that was read; None where unknown: then every month counts as read.
     reason
         Why it was made, for people.
+    known_at
+        Moment after which nothing that became known was read (aware, UTC); None for
+        ``created_at``.
+    placement
+        What hardware was asked for, and why it ran where it did; empty if nothing was asked.
     """
 
     id: str
@@ -89,6 +94,8 @@ class ForecastRun:
     degraded_reason: str = ""
     first_month: Month | None = None
     reason: str = ""
+    known_at: dt.datetime | None = None
+    placement: str = ""
 
 
 @dataclass(frozen=True)

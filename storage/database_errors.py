@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from storage.errors import TidenetError
 
-EXPECTED_REVISION = "0008"
+EXPECTED_REVISION = "0009"
 """The Alembic revision that this program's queries are written for (the newest migration)."""
 
 

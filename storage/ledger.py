@@ -3,6 +3,7 @@
 Rows are only added. A file that is seen again with the same bytes and outcome adds nothing.
 """
 
+import datetime as dt
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,11 +46,13 @@ __all__ = [
     "inputs_of",
     "latest_months",
     "latest_revision",
+    "newest_commit",
     "open_quarantine",
     "open_waiting",
     "preliminary_months",
     "record_accepted",
     "record_refused",
+    "revisions_of",
     "status_of",
 ]
 
@@ -228,6 +231,52 @@ def latest_months(
         query = query.where(latest_months_view.c.month <= until)
     with reading(engine) as connection:
         return tuple(_month_revision(row) for row in connection.execute(query))
+
+
+def revisions_of(engine: Engine, numbers: Mapping[Month, int]) -> dict[Month, MonthRevision]:
+    """Return given revisions of months, as far as the ledger has them, by month.
+
+    Parameters
+    ----------
+    engine
+        The archive database.
+    numbers
+        The revision wanted of each month.
+    """
+    if not numbers:
+        return {}
+    revision, file = t.MonthRevision, t.ProductFile
+    columns = [getattr(revision, field.name) for field in fields(MonthCommitted)]
+    query = (
+        select(
+            revision.id.label("month_revision_id"),
+            *columns,
+            revision.product_file_id,
+            file.product,
+            file.url.label("file_url"),
+            file.sha256.label("file_sha256"),
+            file.stage,
+        )
+        .join(file, file.id == revision.product_file_id)
+        .where(revision.month.between(min(numbers), max(numbers)))
+    )
+    with reading(engine) as connection:
+        rows = [row for row in connection.execute(query) if numbers.get(row.month) == row.revision]
+    return {row.month: _month_revision(row) for row in rows}
+
+
+def newest_commit(engine: Engine, as_of: dt.datetime) -> MonthCommitted | None:
+    """Return the last commit of any month up to a moment (aware, UTC), or None."""
+    revision = t.MonthRevision
+    query = (
+        select(*(getattr(revision, field.name) for field in fields(MonthCommitted)))
+        .where(revision.committed_at <= as_of)
+        .order_by(revision.id.desc())
+        .limit(1)
+    )
+    with reading(engine) as connection:
+        row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else MonthCommitted(**row)
 
 
 def content_of(revisions: Iterable[MonthRevision]) -> str:

@@ -70,6 +70,10 @@ class ModelVersion(Table):
     twin_until: Mapped[Month | None] = mapped_column(
         comment="Last month that the twin was fitted on (first day)"
     )
+    placement: Mapped[str] = mapped_column(
+        server_default=text("''"),
+        comment="What hardware was asked for and why it ran where it did; empty: nothing was asked",
+    )
 
 
 class Promotion(Table):
@@ -192,5 +196,44 @@ class DriftCheck(Table):
     )
     drifting: Mapped[bool] = mapped_column(comment="Whether the level is above its limit")
     retraining_due: Mapped[bool] = mapped_column(comment="Whether it should be trained anew")
+    reason: Mapped[str] = mapped_column(comment="What was found, one sentence")
+    checked_at: Mapped[dt.datetime] = mapped_column(comment="When (UTC)")
+
+
+class InputDriftCheck(Table):
+    """A look at what a model is given in service beside what it was trained on."""
+
+    __tablename__ = "input_drift_checks"
+    __table_args__ = (
+        one_of("statistic", "mean", "contrast", "observed-share"),
+        is_month("first_month"),
+        is_month("last_month"),
+        CheckConstraint("n_months >= 1", name="has_months"),
+        CheckConstraint("n_training_months >= 1", name="has_training_months"),
+        CheckConstraint("level > -1e6 AND level < 1e6", name="level_is_possible"),
+        CheckConstraint("level_limit > 0 AND level_limit < 1e6", name="limit_is_possible"),
+        Index("ix_input_drift_checks_model_version_statistic", "model_version", "statistic"),
+        {"comment": "One row per look at a statistic of a model's input beside its training"},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, comment="Key; later looks are higher")
+    model_version: Mapped[str] = mapped_column(
+        ForeignKey("model_versions.version"), comment="The model"
+    )
+    statistic: Mapped[str] = mapped_column(
+        comment="mean (flux of the whole sea), contrast (between its regions) or observed-share"
+    )
+    first_month: Mapped[Month] = mapped_column(comment="First month after its training (first day)")
+    last_month: Mapped[Month] = mapped_column(comment="Last month looked at (first day)")
+    n_months: Mapped[int] = mapped_column(comment="Months looked at (number)")
+    n_training_months: Mapped[int] = mapped_column(comment="Months of its training (number)")
+    level: Mapped[float] = mapped_column(
+        comment="Moving average of the statistic's departure from its training mean of the calendar"
+        " month, in training standard deviations"
+    )
+    level_limit: Mapped[float] = mapped_column(
+        comment="What the size of the level stays below in 99 % of years like those of the training"
+    )
+    drifting: Mapped[bool] = mapped_column(comment="Whether the size of the level is above it")
     reason: Mapped[str] = mapped_column(comment="What was found, one sentence")
     checked_at: Mapped[dt.datetime] = mapped_column(comment="When (UTC)")

@@ -66,6 +66,8 @@ class ModelVersion:
         Its twin: the same network with all else fitted up to this month only, before the
         validation block. It is judged in its place on months that the model has learned from.
         None if it has none.
+    placement
+        What hardware was asked for, and why it ran where it did; empty if nothing was asked.
     """
 
     version: str
@@ -90,6 +92,7 @@ class ModelVersion:
     twin_url: str | None = None
     twin_sha256: str | None = None
     twin_until: Month | None = None
+    placement: str = ""
 
 
 @dataclass(frozen=True)
@@ -208,13 +211,33 @@ def record_promotion(engine: Engine, promotion: Promotion) -> None:
             )
 
 
-def champion(engine: Engine, grid: str) -> ModelVersion | None:
-    """Return the model that was promoted last on a grid, or None."""
-    query = (
-        select(t.ModelVersion)
-        .join(champion_view, champion_view.c.model_version == t.ModelVersion.version)
-        .where(champion_view.c.grid == grid)
-    )
+def champion(engine: Engine, grid: str, *, as_of: dt.datetime | None = None) -> ModelVersion | None:
+    """Return the model that was promoted last on a grid, or None.
+
+    Parameters
+    ----------
+    engine
+        The archive database.
+    grid
+        Name of the grid.
+    as_of
+        Decisions after this moment do not count (aware, UTC); None for all.
+    """
+    if as_of is None:
+        query = (
+            select(t.ModelVersion)
+            .join(champion_view, champion_view.c.model_version == t.ModelVersion.version)
+            .where(champion_view.c.grid == grid)
+        )
+    else:
+        query = (
+            select(t.ModelVersion)
+            .join(t.Promotion, t.Promotion.model_version == t.ModelVersion.version)
+            .where(t.ModelVersion.grid == grid, t.Promotion.promoted)
+            .where(t.Promotion.decided_at <= as_of)
+            .order_by(t.Promotion.id.desc())
+            .limit(1)
+        )
     with reading(engine) as connection:
         row = connection.execute(query).one_or_none()
     return None if row is None else _model_version(row)

@@ -50,6 +50,45 @@ class Settings(BaseSettings):
         int, Field(ge=1, le=12, description="Months that forecasts of a new model reach.")
     ] = 6
     n_members: Annotated[int, Field(ge=2, description="Ensemble members of a forecast.")] = 20
+    stale_months: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Months that the newest one may be behind before a forecast from it is "
+            "stale; 0: never.",
+        ),
+    ] = 6
+    stale_input: Annotated[
+        Literal["degraded", "refuse"],
+        Field(description="What a stale forecast is: marked degraded, or not made."),
+    ] = "degraded"
+    expected_days: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            description="Days after a month's end by which it should have been published; empty: "
+            "what the product promises.",
+        ),
+    ] = None
+    forecast_days: Annotated[
+        int,
+        Field(ge=0, description="Days after a month's publication by which it is forecast from."),
+    ] = 0
+    gpu_wait_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Longest wait for a GPU worker to take up work before the CPU does it "
+            "(seconds).",
+        ),
+    ] = 300.0
+    backfill_workers: Annotated[
+        int, Field(ge=1, description="Processes that make hindcasts side by side.")
+    ] = 2
+    alarm_webhook: Annotated[
+        SecretStr,
+        Field(description="URL that alarms are posted to; may hold a token. Empty: nowhere."),
+    ] = SecretStr("")
     promotion_margin: Annotated[
         float,
         Field(

@@ -32,7 +32,13 @@ from storage.ingest_tables import (
     MonthRevision,
     ProductFile,
 )
-from storage.model_tables import DriftCheck, ModelVersion, Promotion, PromotionFigure
+from storage.model_tables import (
+    DriftCheck,
+    InputDriftCheck,
+    ModelVersion,
+    Promotion,
+    PromotionFigure,
+)
 from storage.months import Month
 from storage.table_rules import (
     Table,
@@ -57,6 +63,7 @@ __all__ = [
     "ForecastRun",
     "HandOver",
     "HandOverTerm",
+    "InputDriftCheck",
     "ModelVersion",
     "MonthInput",
     "MonthRevision",
@@ -129,6 +136,14 @@ class ForecastRun(Table):
     )
     reason: Mapped[str] = mapped_column(
         server_default=text("''"), comment="Why it was made, for people; empty if not recorded"
+    )
+    known_at: Mapped[dt.datetime | None] = mapped_column(
+        comment="Moment after which nothing that became known was read (UTC); null: when it was"
+        " computed"
+    )
+    placement: Mapped[str] = mapped_column(
+        server_default=text("''"),
+        comment="What hardware was asked for and why it ran where it did; empty: nothing was asked",
     )
 
 

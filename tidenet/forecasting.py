@@ -24,6 +24,8 @@ from tidenet.verification.monthly import season_of
 from tidenet.working_grid import WorkingGrid
 
 if TYPE_CHECKING:
+    import torch
+
     from tidenet.model.network import NetworkInput, TideNet
 
 REFINER_BATCH = 8
@@ -149,19 +151,27 @@ class TideNetForecaster:
         import torch
 
         share = np.float32(self.config.detail_share)
+        device = next(self.networks[0].parameters()).device
+        x = x.to(device)
         departures = []
         with torch.inference_mode():
             for network in self.networks:
                 output = network.eval()(x, torch.zeros_like(x.linear))
-                departures.append(output.departure[0].numpy())
+                departures.append(output.departure[0].cpu().numpy())
             if share > 0:  # the last network's refiner draws the details
                 grid = self.working_grid
                 start = torch.from_numpy(white_noise(rng, grid, len(noise), self.n_leads))
-                details = refined_details(network, output.conditions, start, x.mask)
-                around = details.numpy() - output.detail.numpy()
+                details = refined_details(network, output.conditions, start.to(device), x.mask)
+                around = details.cpu().numpy() - output.detail.cpu().numpy()
                 refined = unit_details(around, self.detail_std, grid)
                 noise = np.sqrt(1 - share) * noise + np.sqrt(share) * refined
         return np.mean(departures, axis=0), noise
+
+    def to(self, device: "torch.device") -> "TideNetForecaster":
+        """Move the networks to a device, where they compute from then on, and return this."""
+        for network in self.networks:
+            network.to(device)
+        return self
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Return every array that is needed to rebuild this forecaster."""

@@ -1,6 +1,7 @@
 """Hindcasts for many init months: what the model would have said, from what was known then."""
 
 from flows.operations.forecast import InSampleError, MadeForecast, current_champion, make_run
+from flows.operations.known import known
 from flows.operations.models import load_model
 from flows.operations.workspace import Progress, Workspace, no_progress
 from storage.months import Month, month_range
@@ -34,17 +35,16 @@ def backfill(
     InSampleError
         If an init month lies inside the champion's training span.
     """
-    store = workspace.record()
-    model = current_champion(workspace, store.grid.name)
+    now = known(workspace)
+    model = current_champion(now)
     refuse_in_sample(model, first)
     init_months = month_range(first, last)
-    forecaster = load_model(workspace, model, store.grid, store.ocean)
+    forecaster = load_model(workspace, model, now.store.grid, now.store.ocean)
     made = []
     for done, init_month in enumerate(init_months, start=1):
         made.append(
             make_run(
-                workspace,
-                store,
+                now,
                 model,
                 init_month,
                 kind="hindcast",

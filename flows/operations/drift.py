@@ -35,6 +35,9 @@ from storage.registry import ModelVersion, champion
 WEIGHT = 0.2
 """Of the newest month in the moving average: a memory of nine months."""
 
+CONFIDENCE = 0.95
+"""Share of years without change that the level of the scores stays below its limit in."""
+
 BLOCK_MONTHS = 6
 """Errors of neighbouring months go together; so do those of one init month at all its leads."""
 
@@ -168,24 +171,35 @@ def moving_average(departures: np.ndarray) -> np.ndarray:
     return levels
 
 
-def level_limit(departures: np.ndarray, rng: np.random.Generator) -> float:
-    """Return what the level stays below in 95 % of years in which nothing has changed.
+def level_limit(
+    departures: np.ndarray,
+    rng: np.random.Generator,
+    confidence: float = CONFIDENCE,
+    *,
+    two_sided: bool = False,
+) -> float:
+    """Return what the level stays below in most years in which nothing has changed.
 
     Parameters
     ----------
     departures
-        Of the hindcast, by valid month (month,); their mean is 0.
+        Of the time that is known to be good, by month (month,); their mean is 0.
     rng
         Draws the series.
+    confidence
+        Share of the years in which it does.
+    two_sided
+        Whether it is the size of the level that counts, not only its height.
     """
     paths = _drawn(departures, _BURN_IN + _YEAR, rng)
     around = _drawn(departures, len(departures), rng).mean(axis=1, keepdims=True)
-    highest = moving_average(paths - around)[:, _BURN_IN:].max(axis=1)
-    limit = float(np.quantile(highest, 0.95)) * _widening(len(departures))
+    levels = moving_average(paths - around)[:, _BURN_IN:]
+    highest = (np.abs(levels) if two_sided else levels).max(axis=1)
+    limit = float(np.quantile(highest, confidence)) * _widening(len(departures), confidence)
     return max(limit, _SMALLEST)
 
 
-def _widening(n_months: int) -> float:
+def _widening(n_months: int, confidence: float) -> float:
     """Return the factor for the few blocks that the hindcast holds.
 
     The variance of ``B`` blocks around their own mean is ``(B - 1) / B`` of the true one, and it is
@@ -195,7 +209,9 @@ def _widening(n_months: int) -> float:
     from scipy.stats import norm, t
 
     blocks = max(n_months / BLOCK_MONTHS, 2.0)
-    return float(np.sqrt(blocks / (blocks - 1)) * t.ppf(0.95, blocks - 1) / norm.ppf(0.95))
+    return float(
+        np.sqrt(blocks / (blocks - 1)) * t.ppf(confidence, blocks - 1) / norm.ppf(confidence)
+    )
 
 
 def _drawn(departures: np.ndarray, n_months: int, rng: np.random.Generator) -> np.ndarray:

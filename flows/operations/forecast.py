@@ -1,5 +1,6 @@
 """Forecast the next months with the champion model and archive the run."""
 
+import datetime as dt
 import hashlib
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import numpy as np
 
 from flows.operations.drivers import needed_drivers
 from flows.operations.fields import gridded_fields
+from flows.operations.known import Known, known
 from flows.operations.models import load_model
 from flows.operations.rows import cell_rows, regional_rows
 from flows.operations.workspace import Workspace, flux_record
@@ -22,10 +24,10 @@ from storage.archive import (
     write_run,
 )
 from storage.errors import TidenetError
-from storage.ledger import MonthRevision, content_of, latest_months, latest_revision
-from storage.months import Month
+from storage.ledger import MonthRevision, content_of
+from storage.months import Month, month, months_between
 from storage.regions import check_on_grid
-from storage.registry import ModelVersion, champion
+from storage.registry import ModelVersion
 
 if TYPE_CHECKING:
     from storage.carbon_ecs import CarbonEcs
@@ -38,8 +40,8 @@ class NoChampionError(TidenetError):
     """There is no model to forecast with."""
 
 
-class LedgerBehindRecordError(TidenetError):
-    """The record holds a month that the ledger does not know."""
+class StaleInputError(TidenetError):
+    """The newest month of the record is too old to forecast from."""
 
 
 class InSampleError(TidenetError):
@@ -103,13 +105,16 @@ def forecast(
     workspace: Workspace,
     *,
     init: Month | None = None,
+    as_of: dt.datetime | None = None,
     seed: int = 0,
     rerun: bool = False,
     reason: str = "",
+    placement: str = "",
 ) -> MadeForecast:
     """Forecast from one init month with the champion.
 
-    A run from the last month of the record is ``live``, one from an earlier month a ``backfill``.
+    A run from the last month of the record is ``live``, one from an earlier month, or from what was
+    known at an earlier moment, a ``backfill``.
 
     Parameters
     ----------
@@ -117,43 +122,81 @@ def forecast(
         Settings, archive and clock.
     init
         Last observed month to use; None for the last of the record. Later months are not read.
+    as_of
+        Replay: nothing that became known after this moment is read (aware, UTC), neither months
+        nor revisions nor drivers nor models. None for the present.
     seed
         Seed of the ensemble.
     rerun
         Make a new run, with a new id, even if the same one exists.
     reason
         Why it is made, for the archive; empty for what can be told without asking.
+    placement
+        What hardware was asked for and why it runs here, for the archive.
+
+    Raises
+    ------
+    StaleInputError
+        If the last month of the record is too old and the settings want no forecast from it.
+    NoChampionError, LedgerBehindRecordError, NothingKnownError
+        If there is no model, or no such month.
     """
-    store = workspace.record()
-    init_month = store.last_month if init is None else init
-    if init_month is None:
-        raise NoChampionError(
-            "The record is empty.",
-            expected="months of sea-air CO2 flux",
-            remedy="Ingest product files first: tidenet ingest.",
-        )
-    model = current_champion(workspace, store.grid.name)
-    kind: IssuedKind = "live" if init_month == store.last_month else "backfill"
+    then = known(workspace, as_of)
+    init_month = then.last_month if init is None else init
+    model = current_champion(then)
+    newest = init_month == then.last_month
+    kind: IssuedKind = "live" if newest and as_of is None else "backfill"
     return make_run(
-        workspace, store, model, init_month, kind=kind, seed=seed, rerun=rerun, reason=reason
+        then,
+        model,
+        init_month,
+        kind=kind,
+        seed=seed,
+        rerun=rerun,
+        reason=reason,
+        placement=placement,
+        degraded=_staleness(then, init_month) if newest else "",
     )
 
 
-def current_champion(workspace: Workspace, grid_name: str) -> ModelVersion:
-    """Return the champion of a grid.
+def current_champion(then: Known) -> ModelVersion:
+    """Return the champion of the record's grid.
 
     Raises
     ------
     NoChampionError
         If no model was promoted yet.
     """
-    model = champion(workspace.engine, grid_name)
+    model = then.champion()
     if model is None:
         raise NoChampionError(
-            f"There is no champion model for the grid {grid_name}.",
+            f"There is no champion model for the grid {then.store.grid.name}.",
             remedy="Train one first: tidenet train.",
         )
     return model
+
+
+def _staleness(then: Known, newest: Month) -> str:
+    """Return why the newest month is too old to forecast from as if it were the last; or nothing.
+
+    Raises
+    ------
+    StaleInputError
+        If it is, and the settings want no forecast then.
+    """
+    settings = then.workspace.settings
+    behind = months_between(newest, month(then.moment.date()) - 1)
+    if settings.stale_months == 0 or behind <= settings.stale_months:
+        return ""
+    found = f"The newest month of the record, {newest}, is {behind} months behind"
+    if settings.stale_input == "refuse":
+        raise StaleInputError(
+            "The record is too old to forecast from.",
+            found=found,
+            expected=f"at most {settings.stale_months} months (TIDENET_STALE_MONTHS)",
+            remedy="Ingest newer months; TIDENET_STALE_INPUT=degraded forecasts all the same.",
+        )
+    return f"{found}, more than {settings.stale_months}."
 
 
 def _why(workspace: Workspace, issue: "Issue", *, rerun: bool) -> str:
@@ -180,8 +223,7 @@ def _reach(model: ModelVersion) -> int:
 
 
 def make_run(
-    workspace: Workspace,
-    store: "CarbonEcs",
+    then: Known,
     model: ModelVersion,
     init_month: Month,
     *,
@@ -189,6 +231,8 @@ def make_run(
     seed: int,
     rerun: bool = False,
     reason: str = "",
+    placement: str = "",
+    degraded: str = "",
     forecaster: "TideNetForecaster | None" = None,
 ) -> MadeForecast:
     """Compute and archive one run, unless the same one exists.
@@ -198,22 +242,25 @@ def make_run(
 
     Parameters
     ----------
-    store
-        The opened record: its snapshot is recorded with the run.
+    then
+        What is read: the record at a snapshot, which is recorded with the run.
     reason
         Why it is made; empty for what can be told without asking.
+    placement
+        What hardware was asked for and why it runs here.
+    degraded
+        Why the run is less than it should be; empty if it is not.
     forecaster
         The loaded model, where a caller makes many runs; None to load it here.
     """
     from storage.gridded import write_run as write_fields
 
+    workspace, store = then.workspace, then.store
     check_on_grid(workspace.regions, store.grid, store.ocean)
-    revision = latest_revision(workspace.engine, init_month)
-    if revision is None:
-        raise _unknown_to_ledger(store, init_month)
     settings = workspace.settings
     first_read = init_month - (_reach(model) - 1)
-    inputs = latest_months(workspace.engine, until=init_month, since=first_read)
+    inputs = then.revisions(first_read, init_month)
+    revision = inputs[-1]
     data_hash = _content(store, model, inputs)
     issue = Issue(
         init_month=init_month,
@@ -261,7 +308,11 @@ def make_run(
         duration_s=time.monotonic() - started,
         libraries=workspace.libraries,
         hardware=workspace.hardware,
+        degraded=bool(degraded),
+        degraded_reason=degraded,
         reason=reason or _why(workspace, issue, rerun=rerun),
+        known_at=then.as_of,
+        placement=placement,
     )
     regional, yearly = regional_rows(predicted, references, record.ocean, workspace.regions)
     cells = cell_rows(predicted, references, record.ocean, settings.archive_step)
@@ -321,19 +372,3 @@ def _content(store: "CarbonEcs", model: ModelVersion, inputs: Sequence[MonthRevi
     first, last = inputs[0].committed.month, inputs[-1].committed.month
     driven = store.drivers.content_hash(drivers, first, last)
     return hashlib.sha256(f"{flux}|{driven}".encode()).hexdigest()
-
-
-def _unknown_to_ledger(store: "CarbonEcs", init_month: Month) -> TidenetError:
-    months = store.months()
-    if len(months) and months[0] <= init_month <= months[-1]:
-        return LedgerBehindRecordError(
-            f"The record holds {init_month}, but the ledger does not know where it comes from.",
-            remedy="Run tidenet ingest: it writes what is missing in the ledger.",
-        )
-    span = f"{months[0]} to {months[-1]}" if len(months) else "no months"
-    return LedgerBehindRecordError(
-        f"The record does not hold {init_month}.",
-        found=span,
-        expected=str(init_month),
-        remedy="Ingest the month first, or choose one inside the record.",
-    )

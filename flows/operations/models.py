@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.operations.drivers import needed_drivers
-from flows.operations.workspace import Workspace, flux_record
+from flows.operations.workspace import Workspace, best_device, flux_record
 from storage.drift_checks import DriftCheck, last_drift_check
 from storage.errors import TidenetError
 from storage.registry import (
@@ -75,9 +75,25 @@ class ListedModel:
 
 
 def load_model(
-    workspace: Workspace, version: ModelVersion, grid: "Grid", ocean: np.ndarray
+    workspace: Workspace,
+    version: ModelVersion,
+    grid: "Grid",
+    ocean: np.ndarray,
+    *,
+    device: str = "",
 ) -> "TideNetForecaster":
     """Load a registered TIDE-Net for a grid and its ocean mask.
+
+    Parameters
+    ----------
+    workspace
+        Settings.
+    version
+        The model.
+    grid, ocean
+        Of the record (lat, lon).
+    device
+        Where its networks compute, as torch names it; empty for the GPU if there is one.
 
     Raises
     ------
@@ -86,7 +102,10 @@ def load_model(
     IncompatibleModelError
         If it belongs to another grid or mask, or its normalisation to other weights.
     """
-    return _load(workspace, version.weights_url, version.weights_sha256, grid, ocean)
+    from torch import device as torch_device
+
+    found = _load(workspace, version.weights_url, version.weights_sha256, grid, ocean)
+    return found.to(torch_device(device or best_device()))
 
 
 def load_twin(

@@ -155,7 +155,8 @@ def repeat(
     """
     version = model(workspace.engine, run.model_version)
     store = workspace.record(run.snapshot_id)
-    forecaster = load_model(workspace, version, store.grid, store.ocean)
+    device = "cpu" if run.hardware.startswith("CPU") else ""
+    forecaster = load_model(workspace, version, store.grid, store.ocean, device=device)
     drivers = needed_drivers(version.config)
     record = read_inputs(store, forecaster.n_history, run.init_month, drivers)
     with _threads_of(run):

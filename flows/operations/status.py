@@ -4,15 +4,15 @@ Everything is read from the archive database, so that it answers quickly and als
 storage does not.
 """
 
-import datetime as dt
 from dataclasses import dataclass
 
+from flows.operations.overdue import overdue
 from flows.operations.workspace import Workspace
 from ingest.catalogue import load_product
 from storage.archive import ForecastRun, OutdatedRun, last_run, outdated_runs, skill_table
 from storage.drift_checks import DriftCheck, last_drift_check
 from storage.ledger import FileStatus, latest_months, open_quarantine, open_waiting
-from storage.months import Month, month, months_between
+from storage.months import Month
 from storage.registry import ModelVersion, champion
 from storage.score_rows import SkillRow
 
@@ -72,6 +72,8 @@ def status(workspace: Workspace) -> Status:
     product = load_product(name, settings.products_folder)
     model = champion(engine, product.grid_of_record.name)
     run = last_run(engine)
+    newest = revisions[-1].committed if revisions else None
+    late = overdue(newest, run, product.latency_days, settings, workspace.now())
     skill = skill_table(engine, "all", model_version=model.version) if model else ()
     return Status(
         product=product.name,
@@ -87,30 +89,5 @@ def status(workspace: Workspace) -> Status:
         drift=last_drift_check(engine, model.version) if model else None,
         preliminary=tuple(r.committed.month for r in revisions if r.stage == "preliminary"),
         outdated=outdated_runs(engine),
-        overdue=_overdue(last_month, run, product.latency_days, workspace.now()),
+        overdue=tuple(one.message for one in late),
     )
-
-
-def _overdue(
-    last_month: Month | None,
-    run: ForecastRun | None,
-    latency_days: int | None,
-    now: dt.datetime,
-) -> tuple[str, ...]:
-    """Return what is late: months that the product should have delivered, and forecasts from them.
-
-    A product without a stated latency promises nothing, and nothing of it is late.
-    """
-    late = []
-    if latency_days is not None and last_month is not None:
-        newest_due = month((now - dt.timedelta(days=latency_days)).date()) - 1
-        missing = months_between(last_month, newest_due)
-        if missing > 0:
-            late.append(
-                f"{missing} month(s) of the product: {last_month + 1} to {newest_due} "
-                f"(expected {latency_days} days after the month's end)"
-            )
-    if last_month is not None and (run is None or run.init_month < last_month):
-        made = "none" if run is None else f"the last is from {run.init_month}"
-        late.append(f"the forecast from {last_month} ({made})")
-    return tuple(late)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from flows.operations.drift import check_drift
 from flows.operations.fields import at_lead
+from flows.operations.input_drift import check_input_drift
 from flows.operations.observe import observe
 from flows.operations.workspace import Progress, Workspace, no_progress
 from storage.archive import ScoreRow, Unscored, unscored, write_scores
 from storage.drift_checks import DriftCheck
 from storage.flux_month import Quality
+from storage.input_drift_checks import InputDriftCheck
 from storage.region_rows import regions_of_runs
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ class Verified:
         Newly scored leads.
     drift
         The newest look at the champion's drift; None if there is too little to look at.
+    inputs
+        The newest look at each statistic of what the champion is given.
     n_observed
         Revisions of months whose observed fluxes were newly archived.
     lost
@@ -43,6 +47,7 @@ class Verified:
     drift: DriftCheck | None = None
     n_observed: int = 0
     lost: tuple[tuple[str, str], ...] = ()
+    inputs: tuple[InputDriftCheck, ...] = ()
 
 
 def verify(workspace: Workspace, *, again: str = "", progress: Progress = no_progress) -> Verified:
@@ -53,7 +58,8 @@ def verify(workspace: Workspace, *, again: str = "", progress: Progress = no_pro
     A run is scored over the regions that it is archived for, as they were drawn then. Only cells
     that were observed count, not those that ingest completed. A month that was revised since it was
     last scored against is scored again; the older scores stay. Scores of one valid month are
-    written in one transaction. Then the champion's skill is held against its hindcast's.
+    written in one transaction. Then the champion's skill is held against its hindcast's, and what
+    it is given against its training.
 
     Parameters
     ----------
@@ -79,6 +85,7 @@ def verify(workspace: Workspace, *, again: str = "", progress: Progress = no_pro
         done += len(items)
         progress(done, len(pending), str(items[0].valid_month))
     drift = check_drift(workspace, store.grid.name)
+    inputs = check_input_drift(workspace, store.grid.name)
     scored = [item for item in pending if item.run_id not in fields.lost]
     return Verified(
         len({item.run_id for item in scored}),
@@ -86,6 +93,7 @@ def verify(workspace: Workspace, *, again: str = "", progress: Progress = no_pro
         drift,
         n_observed,
         tuple(fields.lost.items()),
+        inputs,
     )
 
 

@@ -147,10 +147,17 @@ class Workspace:
         """The machine and device that computations run on."""
         import torch
 
-        if torch.cuda.is_available():
+        if best_device() == "cuda":
             return f"{torch.cuda.get_device_name()} ({platform.machine()})"
         kernels = torch.backends.cpu.get_cpu_capability()
         return f"CPU, {torch.get_num_threads()} threads, {kernels} ({platform.machine()})"
+
+
+def best_device() -> str:
+    """Return what networks compute on here, as torch names it: the GPU if there is one."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def flux_record(

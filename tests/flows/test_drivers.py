@@ -26,6 +26,7 @@ from flows.operations.drivers import (
 )
 from flows.operations.forecast import MadeForecast, current_champion, make_run
 from flows.operations.ingest import ingest
+from flows.operations.known import known
 from flows.operations.models import load_model
 from flows.operations.train import train
 from flows.operations.workspace import Workspace, flux_record
@@ -261,14 +262,13 @@ def test_a_run_is_the_same_only_while_the_months_of_its_drivers_are(trained: Wor
     world = with_products(trained)
     workspace = world.workspace
     store = workspace.record()
-    champion = current_champion(workspace, store.grid.name)
+    champion = current_champion(known(workspace))
     reading = replace(champion, config={**champion.config, "drivers": ["enso"]})
     forecaster = load_model(workspace, champion, store.grid, store.ocean)
 
     def forecast(init: Month) -> MadeForecast:
         return make_run(
-            workspace,
-            workspace.record(),
+            known(workspace),
             reading,
             init,
             kind="backfill",
@@ -343,3 +343,23 @@ def test_an_evaluation_reads_the_drivers_of_a_saved_model(trained: World, tmp_pa
     )
     assert result.exit_code == 0, result.output
     assert "followed" in json.loads(numbers.read_text())["methods"]
+
+
+def test_a_driver_that_came_after_the_cut_off_is_invisible_in_a_replay(trained: World) -> None:
+    world = with_products(trained)
+    workspace = world.workspace
+    deliver_index(world, LAST)
+    cut_off = dt.datetime.now(dt.UTC)
+    add_driver(workspace, "enso", ["test-index"])
+    champion = current_champion(known(workspace))
+    reading = replace(champion, config={**champion.config, "drivers": ["enso"]})
+    store = known(workspace).store
+    forecaster = load_model(workspace, champion, store.grid, store.ocean)
+
+    def made(as_of: dt.datetime | None) -> MadeForecast:
+        then = known(workspace, as_of)
+        return make_run(then, reading, LAST, kind="backfill", seed=0, forecaster=forecaster)
+
+    with pytest.raises(MissingDriverError, match="enso"):
+        made(cut_off)
+    assert made(None).created

@@ -12,10 +12,10 @@ from flows.operations import forecast as forecast_module
 from flows.operations.backfill import backfill
 from flows.operations.forecast import (
     InSampleError,
-    LedgerBehindRecordError,
     NoChampionError,
     forecast,
 )
+from flows.operations.known import LedgerBehindRecordError
 from flows.operations.train import train
 from storage.archive import trace
 from storage.gridded import read_run

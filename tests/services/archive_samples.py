@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine, func, select
 
-from storage import archive, drift_checks, handovers, ledger, observations, registry
+from storage import (
+    archive,
+    drift_checks,
+    handovers,
+    input_drift_checks,
+    ledger,
+    observations,
+    registry,
+)
 from storage.database import reading
 from storage.grid import Grid
 from storage.months import month
@@ -193,6 +201,24 @@ def drift_check(**changes: Any) -> drift_checks.DriftCheck:
     return drift_checks.DriftCheck(**values | changes)
 
 
+def input_drift_check(**changes: Any) -> input_drift_checks.InputDriftCheck:
+    """Return a look at a model whose input is like that of its training."""
+    values: dict[str, Any] = {
+        "model_version": "tidenet-1",
+        "statistic": "mean",
+        "first_month": month("2018-01"),
+        "last_month": month("2018-02"),
+        "n_months": 2,
+        "n_training_months": 96,
+        "level": 0.25,
+        "level_limit": 0.75,
+        "drifting": False,
+        "reason": "Like its training.",
+        "checked_at": NOW,
+    }
+    return input_drift_checks.InputDriftCheck(**values | changes)
+
+
 def forecast_run(month_revision_id: int, run_id: str = "", **changes: Any) -> archive.ForecastRun:
     """Return a run of two leads from 2018-01."""
     run_id = run_id or archive.new_run_id()
@@ -352,6 +378,7 @@ def fill(engine: Engine) -> tuple[str, int]:
         ),
     )
     drift_checks.record_drift_check(engine, drift_check())
+    input_drift_checks.record_input_drift_check(engine, input_drift_check())
     run = forecast_run(revision_id)
     inputs = ledger.latest_months(engine, until=month("2018-01"))
     archive.write_run(

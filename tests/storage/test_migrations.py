@@ -50,7 +50,8 @@ def empty(database_url: str) -> Iterator[Engine]:
 NEW_IN_0003 = ("handover_terms", "handovers", "month_inputs")
 NEW_IN_0005 = ("drift_checks", "promotion_figures")
 NEW_IN_0006 = ("cell_observations", "regional_observations", "run_inputs", "yearly_predictions")
-NEW = (*NEW_IN_0003, *NEW_IN_0005, *NEW_IN_0006)
+NEW_IN_0009 = ("input_drift_checks",)
+NEW = (*NEW_IN_0003, *NEW_IN_0005, *NEW_IN_0006, *NEW_IN_0009)
 
 
 def go_to(engine: Engine, revision: str, *, up: bool = False) -> None:
@@ -70,10 +71,10 @@ def test_every_migration_goes_up_and_down_with_rows_in_it(archive: Engine) -> No
     fill(archive)
     before = row_counts(archive)
     assert all(before[name] for name in (*NEW, "month_revisions", "product_files"))
-    for revision in ("0007", "0006", "0005", "0004", "0003", "0002", "0001"):
+    added = {"0003": NEW_IN_0003, "0005": NEW_IN_0005, "0006": NEW_IN_0006, "0009": NEW_IN_0009}
+    for revision in ("0008", "0007", "0006", "0005", "0004", "0003", "0002", "0001"):
         go_to(archive, revision)
-        lost = NEW if revision < "0003" else (*NEW_IN_0005, *NEW_IN_0006)
-        lost = {"0005": NEW_IN_0006}.get(revision, () if revision > "0005" else lost)
+        lost = [name for since, names in added.items() if revision < since for name in names]
         left = {name: count for name, count in before.items() if name not in lost}
         assert row_counts(archive, without=lost) == left
     assert inspect(archive).get_view_names() == []
