@@ -7,6 +7,7 @@ found something.
 Imports of the heavy libraries happen inside the commands, so that ``--help`` answers at once.
 """
 
+import datetime as dt
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,9 @@ from flows.command import EXIT_REFUSED, named_errors, workspace_of
 from flows.drivers_cli import drivers_app
 from flows.evaluate_cli import evaluate
 from flows.export_cli import export
+from flows.metrics_cli import metrics
 from flows.models_cli import models_app
+from flows.prefect_cli import backfill, deploy
 from flows.products_cli import products_app
 from flows.query_cli import OPEN_ENDED, query
 from flows.train_cli import train
@@ -32,11 +35,14 @@ app = typer.Typer(
 app.add_typer(models_app, name="models")
 app.add_typer(products_app, name="products")
 app.command("train")(train)
+app.command("backfill")(backfill)
+app.command("deploy")(deploy)
 app.command("evaluate")(evaluate)
 app.command("query", context_settings=OPEN_ENDED)(query)
 app.command("reproduce")(reproduce)
 app.command("audit")(audit)
 app.command("export")(export)
+app.command("metrics")(metrics)
 app.add_typer(drivers_app, name="drivers")
 
 
@@ -71,6 +77,13 @@ def ingest(
         typer.Option(metavar="FILE", help="Accept this file in spite of its warnings."),
     ] = None,
     reason: Annotated[str, typer.Option(help="Why it is accepted; recorded.")] = "",
+    again: Annotated[
+        str,
+        typer.Option(
+            metavar="REASON",
+            help="Take months anew though their files have not changed; why is recorded.",
+        ),
+    ] = "",
 ) -> None:
     """Look for new or changed files; check, complete and commit them, one month a transaction."""
     from flows.operations.ingest import Acceptance, Outcome
@@ -87,6 +100,7 @@ def ingest(
             product,
             months=[parse_month(text) for text in month] if month else None,
             acceptance=acceptance,
+            again=again.strip(),
             progress=progress,
         )
     print_ingested(ingested)
@@ -136,7 +150,15 @@ def forecast(
     context: typer.Context,
     init: Annotated[
         str | None,
-        typer.Option(metavar="YYYY-MM", help="Last observed month to use [last of the record]."),
+        typer.Option(metavar="YYYY-MM", help="Last observed month to use [all that are due]."),
+    ] = None,
+    as_of: Annotated[
+        dt.datetime | None,
+        typer.Option(
+            metavar="UTC",
+            help="Replay: read nothing that became known after this moment.",
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the ensemble.")] = 0,
     rerun: Annotated[
@@ -145,18 +167,27 @@ def forecast(
     reason: Annotated[str, typer.Option(help="Why it is made; recorded with the run.")] = "",
 ) -> None:
     """Forecast the next months with the champion model, into the archive."""
+    from flows.operations.due import forecast_due
     from flows.operations.forecast import forecast as operation
-    from flows.screen import print_forecast
+    from flows.screen import print_forecast, progress_bar
     from storage.months import month as parse_month
 
     workspace = workspace_of(context)
-    run = operation(
-        workspace,
-        init=parse_month(init) if init else None,
-        seed=seed,
-        rerun=rerun,
-        reason=reason.strip(),
-    )
+    if init is None and as_of is None and not rerun and not reason.strip():
+        with progress_bar("Forecasts") as progress:
+            *earlier, run = forecast_due(workspace, seed=seed, progress=progress)
+    else:
+        earlier = []
+        run = operation(
+            workspace,
+            init=parse_month(init) if init else None,
+            as_of=None if as_of is None else as_of.replace(tzinfo=dt.UTC),
+            seed=seed,
+            rerun=rerun,
+            reason=reason.strip(),
+        )
+    for one in earlier:
+        print_forecast(workspace, one)
     print_forecast(workspace, run)
 
 
@@ -189,31 +220,6 @@ def verify(
     if verified.lost:
         say("What can be done about it: tidenet audit.")
         raise typer.Exit(EXIT_REFUSED)
-
-
-@app.command()
-@named_errors
-def backfill(
-    context: typer.Context,
-    first: Annotated[str, typer.Option("--from", metavar="YYYY-MM", help="First init month.")],
-    last: Annotated[str, typer.Option("--to", metavar="YYYY-MM", help="Last init month.")],
-    seed: Annotated[int, typer.Option(help="Seed of the ensembles.")] = 0,
-) -> None:
-    """Make hindcasts for many init months; what exists already is left alone."""
-    from flows.operations.backfill import backfill as operation
-    from flows.screen import progress_bar, say
-    from storage.months import month as parse_month
-
-    with progress_bar("Hindcasts") as progress:
-        runs = operation(
-            workspace_of(context),
-            parse_month(first),
-            parse_month(last),
-            seed=seed,
-            progress=progress,
-        )
-    made = sum(run.created for run in runs)
-    say(f"{made} hindcasts made, {len(runs) - made} existed already.")
 
 
 @app.command()

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from flows.changes import Change
     from flows.operations.basis import RefreshedBasis
     from flows.operations.forecast import MadeForecast
     from flows.operations.handover import FittedHandOver
@@ -287,8 +288,8 @@ def print_status(status: "Status") -> None:
         several = [f"{run.init_month} ({run.revised_month} changed since)" for run in runs]
         again = "tidenet backfill" if kind == "hindcast" else "tidenet forecast --init YYYY-MM"
         grid.add_row("outdated", f"[yellow]{kind} from {_few(several)}[/]; anew: {again}")
-    for text in status.overdue:
-        grid.add_row("overdue", f"[yellow]{escape(text)}[/]")
+    for late in status.overdue:
+        grid.add_row("overdue", f"[yellow]{escape(late.message)}[/]")
     if not status.overdue:
         grid.add_row("overdue", "nothing")
     CONSOLE.print(grid, highlight=False)
@@ -314,3 +315,13 @@ def _run_line(status: "Status") -> str:
         f"from {run.init_month}, {run.n_leads} months, {run.issued_kind}, "
         f"made {run.created_at:%Y-%m-%d %H:%M} UTC, run {run.id}"
     )
+
+
+def print_changes(changes: "Sequence[Change]") -> None:
+    """Print what registering with Prefect changed, then how much was as it should be."""
+    same = [change for change in changes if change.done == "unchanged" and not change.details]
+    for change in changes:
+        if change not in same:
+            details = f": {escape(change.details)}" if change.details else ""
+            CONSOLE.print(f"{change.done:>10}  {change.kind} [bold]{change.name}[/]{details}")
+    say(f"{len(same)} unchanged." if same else "")

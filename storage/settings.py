@@ -89,6 +89,13 @@ class Settings(BaseSettings):
         SecretStr,
         Field(description="URL that alarms are posted to; may hold a token. Empty: nowhere."),
     ] = SecretStr("")
+    alarm_block: Annotated[
+        str,
+        Field(
+            description="Notification block of the Prefect server that alarms go to (type/name), "
+            "in place of the webhook."
+        ),
+    ] = ""
     promotion_margin: Annotated[
         float,
         Field(
@@ -98,6 +105,12 @@ class Settings(BaseSettings):
             "of the champion's by and still replace it.",
         ),
     ] = 0.03
+    metrics_host: Annotated[
+        str, Field(min_length=1, description="Address that `tidenet metrics` listens on.")
+    ] = "127.0.0.1"
+    metrics_port: Annotated[
+        int, Field(ge=0, le=65535, description="Port that `tidenet metrics` listens on; 0: any.")
+    ] = 9464
     archive_step: Annotated[
         float, Field(gt=0, description="Cell size (degrees) of the archive's cell rows.")
     ] = 0.1

@@ -1,7 +1,6 @@
 """Forecast the next months with the champion model and archive the run."""
 
 import datetime as dt
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 
 from flows.operations.drivers import needed_drivers
 from flows.operations.fields import gridded_fields
+from flows.operations.issue import Issue, issue_of
 from flows.operations.known import Known, known
 from flows.operations.models import load_model
 from flows.operations.rows import cell_rows, regional_rows
@@ -24,7 +24,6 @@ from storage.archive import (
     write_run,
 )
 from storage.errors import TidenetError
-from storage.ledger import MonthRevision, content_of
 from storage.months import Month, month, months_between
 from storage.regions import check_on_grid
 from storage.registry import ModelVersion
@@ -68,37 +67,6 @@ class MadeForecast:
     init_month: Month
     model_version: str
     created: bool
-
-
-@dataclass(frozen=True)
-class Issue:
-    """What makes a run: a second run with the same values would give the same numbers."""
-
-    init_month: Month
-    model: ModelVersion
-    snapshot_id: str
-    init_revision: MonthRevision
-    first_read: Month
-    data_hash: str
-    seed: int
-    n_members: int
-    kind: IssuedKind
-
-    def key(self) -> str:
-        """Return the idempotency key: the same model, data, seed, size and kind.
-
-        The data are named by the content of every month that is read, not by the snapshot: one
-        that adds a later month, or revises a month before them, does not change what is read.
-        """
-        parts = (
-            str(self.init_month),
-            self.model.version,
-            self.data_hash,
-            str(self.seed),
-            str(self.n_members),
-            self.kind,
-        )
-        return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
 
 def forecast(
@@ -199,7 +167,7 @@ def _staleness(then: Known, newest: Month) -> str:
     return f"{found}, more than {settings.stale_months}."
 
 
-def _why(workspace: Workspace, issue: "Issue", *, rerun: bool) -> str:
+def _why(workspace: Workspace, issue: Issue, *, rerun: bool) -> str:
     """Return why a run is made, as far as the archive tells."""
     earlier = current_run(workspace.engine, issue.init_month, issue.model.version, issue.kind)
     if rerun:
@@ -213,13 +181,6 @@ def _why(workspace: Workspace, issue: "Issue", *, rerun: bool) -> str:
     if (earlier.seed, earlier.n_members) != (issue.seed, issue.n_members):
         return f"another seed or number of members than run {earlier.id}"
     return f"what run {earlier.id} had read was revised"
-
-
-def _reach(model: ModelVersion) -> int:
-    """Return how many months a model reads, the init month included."""
-    from tidenet.configuration import TideNetConfig
-
-    return TideNetConfig.model_validate(model.config).n_history
 
 
 def make_run(
@@ -258,21 +219,7 @@ def make_run(
     workspace, store = then.workspace, then.store
     check_on_grid(workspace.regions, store.grid, store.ocean)
     settings = workspace.settings
-    first_read = init_month - (_reach(model) - 1)
-    inputs = then.revisions(first_read, init_month)
-    revision = inputs[-1]
-    data_hash = _content(store, model, inputs)
-    issue = Issue(
-        init_month=init_month,
-        model=model,
-        snapshot_id=store.snapshot_id,
-        init_revision=revision,
-        first_read=first_read,
-        data_hash=data_hash,
-        seed=seed,
-        n_members=settings.n_members,
-        kind=kind,
-    )
+    issue = issue_of(then, model, init_month, kind=kind, seed=seed)
     key = issue.key()
     existing = find_run(workspace.engine, key)
     if existing is not None and not rerun:
@@ -296,7 +243,7 @@ def make_run(
         n_members=len(predicted.members),
         model_version=model.version,
         snapshot_id=store.snapshot_id,
-        month_revision_id=revision.id,
+        month_revision_id=issue.inputs[-1].id,
         seed=seed,
         issued_kind=kind,
         created_at=workspace.now(),
@@ -316,7 +263,7 @@ def make_run(
     )
     regional, yearly = regional_rows(predicted, references, record.ocean, workspace.regions)
     cells = cell_rows(predicted, references, record.ocean, settings.archive_step)
-    written = write_run(workspace.engine, run, regional, cells, yearly=yearly, inputs=inputs)
+    written = write_run(workspace.engine, run, regional, cells, yearly=yearly, inputs=issue.inputs)
     return MadeForecast(written.run_id, init_month, model.version, created=written.created)
 
 
@@ -358,17 +305,3 @@ def read_inputs(
     """
     first = max(store.months()[0], init_month - (n_history - 1))
     return flux_record(store, first, init_month, drivers)
-
-
-def _content(store: "CarbonEcs", model: ModelVersion, inputs: Sequence[MonthRevision]) -> str:
-    """Return the hexadecimal SHA-256 of everything that a model reads of some months.
-
-    A model that reads no driver has that of the flux alone.
-    """
-    flux = content_of(inputs)
-    drivers = needed_drivers(model.config)
-    if not drivers:
-        return flux
-    first, last = inputs[0].committed.month, inputs[-1].committed.month
-    driven = store.drivers.content_hash(drivers, first, last)
-    return hashlib.sha256(f"{flux}|{driven}".encode()).hexdigest()

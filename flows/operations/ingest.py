@@ -26,6 +26,7 @@ def ingest(
     *,
     months: Sequence[Month] | None = None,
     acceptance: Acceptance | None = None,
+    again: str = "",
     progress: Progress = no_progress,
 ) -> list[IngestedFile]:
     """Ingest what is new at a product's sources, in the order of months.
@@ -40,6 +41,10 @@ def ingest(
         Only these months; None for all.
     acceptance
         Take this one file in spite of its warnings, and look at no other.
+    again
+        Why months are read, checked and completed again though their files have not changed:
+        after a correction of the specification, or with a new completion basis. What comes out
+        otherwise is a revision. Empty to leave them as they are.
     progress
         Called after each month.
 
@@ -63,7 +68,7 @@ def ingest(
     wanted = load_product(product or settings.product, settings.products_folder)
     listed = list_arrivals(workspace, wanted)
     chosen = _choose(listed.arrivals, months, acceptance)
-    intake = Intake(workspace, wanted, listed.arrivals)
+    intake = Intake(workspace, wanted, listed.arrivals, again)
     done: list[IngestedFile] = []
     for arrival in chosen:
         done.append(intake.take(arrival, acceptance))

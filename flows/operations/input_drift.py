@@ -11,7 +11,6 @@ leaves that range, its skill will fall months later: the scores can only tell wh
 come.
 """
 
-
 import numpy as np
 
 from flows.operations.drift import level_limit, moving_average

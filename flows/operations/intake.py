@@ -98,13 +98,21 @@ class Intake:
         The product.
     arrivals
         Everything that has arrived of it.
+    again
+        Why months are taken again whose files the record was made from already; empty to leave
+        them as they are.
     """
 
     def __init__(
-        self, workspace: Workspace, product: "Product", arrivals: Sequence[Arrival]
+        self,
+        workspace: Workspace,
+        product: "Product",
+        arrivals: Sequence[Arrival],
+        again: str = "",
     ) -> None:
         self.workspace = workspace
         self.product = product
+        self.again = again
         self._bases = BasisShelf(workspace)
         self._dated = [(a.month, a) for a in arrivals if a.month is not None]
 
@@ -171,7 +179,7 @@ class Intake:
         if current is not None and current.product != seen.product:
             why = f"The record holds this month from {current.product}."
             return IngestedFile(seen.file_name, seen.month, Outcome.KEPT, why)
-        if current is not None and current.sha256 == seen.sha256:
+        if current is not None and current.sha256 == seen.sha256 and not self.again:
             snapshot_id = current.committed.snapshot_id
             return IngestedFile(
                 seen.file_name, seen.month, Outcome.UNCHANGED, snapshot_id=snapshot_id
@@ -242,7 +250,7 @@ class Intake:
             handover_id=None if handover is None else handover.id,
             completion=completion.method,
             n_spikes=completion.n_spikes,
-            reason=_why_committed(current, commit.revision, seen, acceptance),
+            reason=_why_committed(current, commit.revision, seen, acceptance, self.again),
         )
         checks = (*report.results, spike_check(completion))
         signed = self._signed(acceptance)
@@ -330,12 +338,13 @@ def _why_committed(
     revision: int,
     seen: ledger.FileSeen,
     acceptance: Acceptance | None,
+    again: str,
 ) -> str:
     """Return why a month is committed, for people."""
     if current is None or revision == 1:
         why = "the month's first file"
     elif current.sha256 == seen.sha256:
-        why = "the same file, completed or corrected otherwise"
+        why = again or "the same file, completed or corrected otherwise"
     else:
         why = f"another {seen.stage} file of the month"
     return f"{why}; accepted by hand: {acceptance.reason}" if acceptance else why

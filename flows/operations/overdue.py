@@ -20,10 +20,13 @@ class Overdue:
         ``month`` or ``forecast``.
     message
         What is missing and since when it is expected, one sentence.
+    n_months
+        Months that are missing; 1 for a forecast.
     """
 
     what: Literal["month", "forecast"]
     message: str
+    n_months: int = 1
 
 
 def overdue(
@@ -58,7 +61,8 @@ def overdue(
         missing = months_between(newest.month, newest_due)
         if missing > 0:
             text = f"{missing} month(s) of the product: {newest.month + 1} to {newest_due} "
-            late.append(Overdue("month", f"{text}(expected {days} days after the month's end)"))
+            text += f"(expected {days} days after the month's end)"
+            late.append(Overdue("month", text, missing))
     due_since = now - newest.committed_at
     without = run is None or run.init_month < newest.month
     if without and due_since >= dt.timedelta(days=settings.forecast_days):

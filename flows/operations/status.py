@@ -6,7 +6,7 @@ storage does not.
 
 from dataclasses import dataclass
 
-from flows.operations.overdue import overdue
+from flows.operations.overdue import Overdue, overdue
 from flows.operations.workspace import Workspace
 from ingest.catalogue import load_product
 from storage.archive import ForecastRun, OutdatedRun, last_run, outdated_runs, skill_table
@@ -42,7 +42,7 @@ class Status:
     outdated
         Runs that read an older revision of a month than the record holds now.
     overdue
-        What should be there by now and is not, one sentence each.
+        What should be there by now and is not.
     """
 
     product: str
@@ -58,7 +58,7 @@ class Status:
     drift: DriftCheck | None
     preliminary: tuple[Month, ...]
     outdated: tuple[OutdatedRun, ...]
-    overdue: tuple[str, ...]
+    overdue: tuple[Overdue, ...]
 
 
 def status(workspace: Workspace) -> Status:
@@ -73,7 +73,6 @@ def status(workspace: Workspace) -> Status:
     model = champion(engine, product.grid_of_record.name)
     run = last_run(engine)
     newest = revisions[-1].committed if revisions else None
-    late = overdue(newest, run, product.latency_days, settings, workspace.now())
     skill = skill_table(engine, "all", model_version=model.version) if model else ()
     return Status(
         product=product.name,
@@ -89,5 +88,5 @@ def status(workspace: Workspace) -> Status:
         drift=last_drift_check(engine, model.version) if model else None,
         preliminary=tuple(r.committed.month for r in revisions if r.stage == "preliminary"),
         outdated=outdated_runs(engine),
-        overdue=tuple(one.message for one in late),
+        overdue=overdue(newest, run, product.latency_days, settings, workspace.now()),
     )

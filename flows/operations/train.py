@@ -61,6 +61,7 @@ def train(
     note: str = "",
     promote: bool = False,
     fresh: bool = False,
+    placement: str = "",
     progress: Progress = no_progress,
 ) -> TrainedVersion:
     """Train on the record up to a cut-off month; later months are not read.
@@ -91,6 +92,8 @@ def train(
         Make it the champion whatever the comparison says, if it can be served.
     fresh
         Start again even if such a training was interrupted.
+    placement
+        What hardware was asked for and why it runs here, for the registry.
     progress
         Called with epoch, number of epochs and the losses.
 
@@ -137,6 +140,7 @@ def train(
         note=note,
         metrics=judgement.metrics,
         row_metrics={"training": [report.describe() for report in trained.reports]},
+        placement=placement,
     )
     decision = settle(workspace, version, trained.forecaster, record, judgement, by_hand=promote)
     shutil.rmtree(checkpoint, ignore_errors=True)

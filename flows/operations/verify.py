@@ -11,10 +11,11 @@ from flows.operations.input_drift import check_input_drift
 from flows.operations.observe import observe
 from flows.operations.workspace import Progress, Workspace, no_progress
 from storage.archive import ScoreRow, Unscored, unscored, write_scores
-from storage.drift_checks import DriftCheck
+from storage.drift_checks import DriftCheck, last_drift_check
 from storage.flux_month import Quality
-from storage.input_drift_checks import InputDriftCheck
+from storage.input_drift_checks import InputDriftCheck, last_input_drift_checks
 from storage.region_rows import regions_of_runs
+from storage.registry import champion
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,6 +37,8 @@ class Verified:
         The newest look at the champion's drift; None if there is too little to look at.
     inputs
         The newest look at each statistic of what the champion is given.
+    alarms
+        What looks that are new with this verification say of drift, one sentence each.
     n_observed
         Revisions of months whose observed fluxes were newly archived.
     lost
@@ -48,6 +51,7 @@ class Verified:
     n_observed: int = 0
     lost: tuple[tuple[str, str], ...] = ()
     inputs: tuple[InputDriftCheck, ...] = ()
+    alarms: tuple[str, ...] = ()
 
 
 def verify(workspace: Workspace, *, again: str = "", progress: Progress = no_progress) -> Verified:
@@ -84,8 +88,14 @@ def verify(workspace: Workspace, *, again: str = "", progress: Progress = no_pro
         write_scores(workspace.engine, _score(workspace, items, fields, again))
         done += len(items)
         progress(done, len(pending), str(items[0].valid_month))
+    seen_before = _looks(workspace, store.grid.name)
     drift = check_drift(workspace, store.grid.name)
     inputs = check_input_drift(workspace, store.grid.name)
+    alarms = [
+        look.reason
+        for look in _looks(workspace, store.grid.name)
+        if look.drifting and look not in seen_before
+    ]
     scored = [item for item in pending if item.run_id not in fields.lost]
     return Verified(
         len({item.run_id for item in scored}),
@@ -94,7 +104,18 @@ def verify(workspace: Workspace, *, again: str = "", progress: Progress = no_pro
         n_observed,
         tuple(fields.lost.items()),
         inputs,
+        tuple(alarms),
     )
+
+
+def _looks(workspace: Workspace, grid: str) -> tuple[DriftCheck | InputDriftCheck, ...]:
+    """Return the newest looks at the champion that there are so far."""
+    model = champion(workspace.engine, grid)
+    if model is None:
+        return ()
+    drift = last_drift_check(workspace.engine, model.version)
+    inputs = last_input_drift_checks(workspace.engine, model.version).values()
+    return (drift, *inputs) if drift is not None else tuple(inputs)
 
 
 class _Fields:

@@ -35,6 +35,7 @@ def save_version(
     note: str,
     metrics: Mapping[str, Any],
     row_metrics: Mapping[str, Any] | None = None,
+    placement: str = "",
 ) -> ModelVersion:
     """Save a trained model and its twin, and register it.
 
@@ -59,6 +60,8 @@ def save_version(
     row_metrics
         Figures that are not part of the version, because they may differ between two runs of the
         same training: durations, losses by device.
+    placement
+        What hardware was asked for and why it was trained here.
     """
     forecaster, grid = trained.forecaster, record.grid.name
     training = {
@@ -97,6 +100,7 @@ def save_version(
         twin_url=twin.uri,
         twin_sha256=twin.sha256,
         twin_until=twin_until,
+        placement=placement,
     )
     register_model(workspace.engine, version)
     return version
