@@ -75,15 +75,23 @@ def _differences(current: AutomationCore, wanted: AutomationCore) -> list[str]:
     """Return in what two automations differ, without what the server adds."""
 
     def comparable(one: AutomationCore) -> dict[str, Any]:
-        trigger = one.trigger.model_dump(mode="json", exclude={"id"})
         return {
             "description": one.description,
-            "trigger": trigger,
+            "trigger": trigger_shown(one),
             "actions": [action.model_dump(mode="json") for action in one.actions],
         }
 
     here, there = comparable(current), comparable(wanted)
     return [name for name in there if here[name] != there[name]]
+
+
+def trigger_shown(automation: AutomationCore) -> dict[str, Any]:
+    """Return an automation's trigger as values that can be compared: sets come in any order."""
+    shown: dict[str, Any] = automation.trigger.model_dump(mode="json", exclude={"id"})
+    return {
+        name: sorted(value) if isinstance(value, list) and name != "triggers" else value
+        for name, value in shown.items()
+    }
 
 
 # --- where alarms go ------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
 
-from flows.alarms import register_automations
+from flows.alarms import register_automations, trigger_shown
 from flows.changes import Change
 from flows.placement import GPU_POOL
 from storage.errors import TidenetError
@@ -212,8 +212,7 @@ def _limit(deployment: Any) -> int | None:
 
 def _triggers(client: SyncPrefectClient, deployment_id: Any) -> list[Any]:
     owned = client.read_resource_related_automations(f"prefect.deployment.{deployment_id}")
-    triggers = [one.trigger.model_dump(mode="json", exclude={"id"}) for one in owned]
-    return sorted(triggers, key=str)
+    return sorted((trigger_shown(one) for one in owned), key=str)
 
 
 def _compared(

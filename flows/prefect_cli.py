@@ -1,12 +1,17 @@
 """The commands of ``tidenet`` that work through Prefect: deploy, backfill."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.command import named_errors, workspace_of
+
+if TYPE_CHECKING:
+    from storage.settings import Settings
 
 
 @named_errors
@@ -45,20 +50,40 @@ def backfill(
         typer.Option(min=1, help="Processes side by side [TIDENET_BACKFILL_WORKERS]."),
     ] = None,
 ) -> None:
-    """Make hindcasts for many init months; what exists already is left alone."""
+    """Make hindcasts for many init months side by side, and score them; what exists is left alone.
+
+    Through Prefect: with its server where PREFECT_API_URL names one, else with one of its own.
+    """
+    from flows.operations.backfill import plan_backfill
     from flows.screen import progress_bar, say
     from storage.months import month as parse_month
 
-    parse_month(first), parse_month(last)
-    _quiet_prefect()
-    # The flow, and the processes that it starts, read the settings of this home.
-    os.environ["TIDENET_HOME"] = str(workspace_of(context).settings.home.absolute())
-    from flows.history import backfill_hindcasts, shown_progress
+    workspace = workspace_of(context)
+    # What is wrong with the question is said before Prefect starts; so is that nothing is missing.
+    plan = plan_backfill(workspace, parse_month(first), parse_month(last), seed=seed)
+    made = 0
+    if plan.missing:
+        _quiet_prefect()
+        with _settings_of(workspace.settings), progress_bar("Hindcasts") as progress:
+            from flows.history import backfill_hindcasts, shown_progress
 
-    with progress_bar("Hindcasts") as progress:
-        shown_progress.set(progress)
-        done = backfill_hindcasts(first, last, seed=seed, workers=workers)
-    say(f"{done['made']} hindcasts made, {done['existed']} existed already.")
+            shown_progress.set(progress)
+            made = backfill_hindcasts(first, last, seed=seed, workers=workers)["made"]
+    say(f"{made} hindcasts made, {len(plan.wanted) - made} existed already.")
+
+
+@contextmanager
+def _settings_of(settings: "Settings") -> Iterator[None]:
+    """Let the flow, and the processes that it starts, read the settings of this home."""
+    before = os.environ.get("TIDENET_HOME")
+    os.environ["TIDENET_HOME"] = str(settings.home.absolute())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TIDENET_HOME"]
+        else:
+            os.environ["TIDENET_HOME"] = before
 
 
 def _quiet_prefect() -> None:

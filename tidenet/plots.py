@@ -1,14 +1,17 @@
 """Pictures of fluxes. Each function returns a matplotlib figure and draws nothing on a screen."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from storage.grid import Grid
 from storage.months import Month
+from tidenet.working_grid import WorkingGrid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
@@ -16,6 +19,11 @@ UNITS = "mmol m$^{-2}$ d$^{-1}$"
 LAND_COLOUR = "0.82"
 FLUX_COLOURS = "RdBu_r"
 ERROR_COLOURS = "PuOr_r"
+WIDTH_COLOURS = "YlGnBu"
+MOST_CELLS = 240
+"""Cells along the longer side of a small panel: more of them nobody could see."""
+SHADES = 21
+"""Of a small panel: an eye tells no more apart, and the file stays small where cells are noisy."""
 
 
 def forecast_map(
@@ -76,6 +84,72 @@ def forecast_map(
     return figure
 
 
+def outlook_map(
+    mean: np.ndarray,
+    width: np.ndarray,
+    *,
+    grid: Grid,
+    ocean: np.ndarray,
+    init_month: Month,
+    leads: Sequence[int],
+    source: str,
+) -> "Figure":
+    """Draw a forecast at some leads, its mean above the width of its 90 % interval.
+
+    Blue is uptake by the sea, red is release; the wider the interval, the darker. Where panels
+    cannot show all cells, blocks of them are drawn, averaged over their ocean. Each row shares one
+    scale that holds 98 % of its values.
+
+    Parameters
+    ----------
+    mean, width
+        (lead, lat, lon), mmol m-2 d-1, the mean positive out of the sea; whatever stands on land
+        is not read.
+    grid, ocean
+        Grid of the fields, and boolean (lat, lon), True on ocean cells.
+    init_month, leads
+        Last observed month used, and the lead of each field (months).
+    source
+        Where the fields come from, for the footnote.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    blocks = WorkingGrid.fitting(np.where(ocean, grid.cell_area, 0.0), MOST_CELLS)
+    drawn = grid.coarsened(blocks.factor)
+    rows, columns = drawn.shape
+    sea = blocks.mask[:rows, :columns] > 0
+    # As wide as maps of this shape are at this height, with room for axes and the colour bar.
+    across = 2.9 * drawn.n_lon * np.cos(np.deg2rad(float(drawn.lat.mean()))) / drawn.n_lat
+    figure = Figure(figsize=(len(leads) * max(across, 1.8) + 1.7, 7.4), layout="constrained")
+    axes = figure.subplots(2, len(leads), sharex=True, sharey=True, squeeze=False)
+    rows_of = (
+        (mean, f"Mean, {UNITS}", FLUX_COLOURS, False),
+        (width, f"Width of the 90 % interval, {UNITS}", WIDTH_COLOURS, True),
+    )
+    for row, (fields, label, colours, from_zero) in zip(axes, rows_of, strict=True):
+        shown = blocks.coarsen(fields)[:, :rows, :columns]
+        limit = _limit(shown[:, sea])
+        shades = colormaps[colours].resampled(SHADES)
+        for axis, field in zip(row, shown, strict=True):
+            low = 0.0 if from_zero else -limit
+            image = _draw_field(axis, field, drawn, sea, limit, shades, low=low)
+            axis.label_outer()
+        extend = "max" if from_zero else "both"
+        bar = figure.colorbar(image, ax=row, shrink=0.9, pad=0.015, extend=extend)
+        bar.set_label(label, fontsize=9)
+        bar.ax.tick_params(labelsize=8)
+        row[0].set_ylabel("Latitude (°N)", fontsize=9)
+    for axis, lead in zip(axes[0], leads, strict=True):
+        axis.set_title(f"{init_month + lead}, lead {lead}", fontsize=11)
+    figure.suptitle(
+        f"Sea-air CO$_2$ flux, forecast from {init_month}: blue into the sea, red out of it",
+        fontsize=12,
+    )
+    figure.supxlabel(source, fontsize=8, color="0.35")
+    return figure
+
+
 def _limit(values: np.ndarray) -> float:
     """Return a symmetric colour limit that holds 98 % of the values, at least 1."""
     finite = np.abs(values[np.isfinite(values)])
@@ -83,7 +157,14 @@ def _limit(values: np.ndarray) -> float:
 
 
 def _draw_field(
-    axis: "Axes", field: np.ndarray, grid: Grid, ocean: np.ndarray, limit: float, colours: str
+    axis: "Axes",
+    field: np.ndarray,
+    grid: Grid,
+    ocean: np.ndarray,
+    limit: float,
+    colours: "str | Colormap",
+    *,
+    low: float | None = None,
 ) -> "AxesImage":
     extent = (
         grid.lon_bounds[0, 0],
@@ -97,7 +178,7 @@ def _draw_field(
         origin="lower",
         extent=extent,
         cmap=colours,
-        vmin=-limit,
+        vmin=-limit if low is None else low,
         vmax=limit,
         interpolation="nearest",
     )

@@ -13,7 +13,7 @@ NEW = "2015-07"
 COMMANDS = (
     *("ingest", "train", "forecast", "verify", "backfill", "status"),
     *("skill", "picture", "sql", "migrate", "demo", "products", "handover", "refresh-basis"),
-    *("query", "export", "reproduce", "audit", "models", "drivers", "evaluate"),
+    *("query", "export", "reproduce", "audit", "models", "drivers", "evaluate", "metrics"),
 )
 
 
