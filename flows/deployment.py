@@ -194,15 +194,19 @@ def _deployments(client: SyncPrefectClient) -> dict[str, dict[str, Any]]:
             "tags": sorted(one.tags),
             "parameters": one.parameters,
             "form": one.parameter_openapi_schema,
-            "schedules": sorted(
-                f"{schedule.schedule} {'on' if schedule.active else 'off'}"
-                for schedule in one.schedules
-            ),
+            "schedules": sorted(_schedule(schedule) for schedule in one.schedules),
             "work pool": f"{one.work_pool_name}/{one.work_queue_name}",
             "concurrency": f"{_limit(one)} {options.collision_strategy if options else ''}",
             "triggers": _triggers(client, one.id),
         }
     return found
+
+
+def _schedule(schedule: Any) -> str:
+    """Return a schedule for people; ours are all cron lines."""
+    what = schedule.schedule
+    cron = getattr(what, "cron", None) or str(what)
+    return f"{cron} {getattr(what, 'timezone', '')} {'on' if schedule.active else 'off'}"
 
 
 def _limit(deployment: Any) -> int | None:
@@ -228,7 +232,7 @@ def _compared(
         different = [key for key, value in after[name].items() if before[name].get(key) != value]
         details = "; ".join(
             f"{key}: {before[name].get(key)} to {after[name][key]}"
-            if len(str(after[name][key])) < 60
+            if len(str(after[name][key])) < 80
             else key
             for key in different
         )

@@ -8,7 +8,7 @@ from pydantic import Field
 _MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
 
 MonthText = Annotated[str, Field(pattern=_MONTH, examples=["2024-05"])]
-"""A month, ``YYYY-MM``."""
+"""A month, ``YYYY-MM``. (Where it is all of a parameter, one Field has to say everything.)"""
 
 Product = Annotated[
     str | None,
@@ -33,8 +33,13 @@ Until = Annotated[
     MonthText | None,
     Field(description="Last month to learn from (YYYY-MM); empty for the last of the record."),
 ]
-First = Annotated[MonthText, Field(description="First month (YYYY-MM).")]
-Last = Annotated[MonthText, Field(description="Last month (YYYY-MM), included.")]
+First = Annotated[
+    str, Field(pattern=_MONTH, examples=["2024-05"], description="First month (YYYY-MM).")
+]
+Last = Annotated[
+    str,
+    Field(pattern=_MONTH, examples=["2024-05"], description="Last month (YYYY-MM), included."),
+]
 Seed = Annotated[int, Field(ge=0, lt=2**31, description="Seed of every random choice.")]
 Reason = Annotated[str, Field(min_length=3, description="Why; kept in the archive.")]
 Note = Annotated[str, Field(description="Name of the experiment; kept with the version.")]

@@ -1,9 +1,15 @@
 """Fixtures that every room's tests share."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
+
+# Flows that run without a server of their own start one: not on the files of whoever runs the tests.
+os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-")
+os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+os.environ["DO_NOT_TRACK"] = "1"
 
 pytest_plugins = ["services.postgres", "services.s3", "services.small_disk"]
 

@@ -10,15 +10,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
-import yaml
 from prefect.client.schemas.objects import FlowRun, TaskRun
-from prefect.flows import Flow, load_flow_from_entrypoint
 from services.postgres import PostgresServer
-from services.prefect import prefect_worker
 from services.s3 import S3Server
 from services.whole_loop import Services, running_services
 
@@ -27,15 +23,6 @@ from storage.months import month, month_range
 pytestmark = pytest.mark.xdist_group("prefect")
 
 ROOT = Path(__file__).parents[2]
-POOL = "tidenet"
-FLOWS = (
-    "backfill",
-    "forecast",
-    "ingest-monthly",
-    "refresh-completion-basis",
-    "retrain",
-    "verify",
-)
 FIRST, LAST = "2010-01", "2014-12"
 TRAIN_UNTIL = "2013-12"
 HINDCASTS = ("2014-08", LAST)
@@ -73,22 +60,12 @@ def services(
 
 
 @pytest.fixture(scope="module")
-def deployed(services: Services) -> Services:
-    """The deployments of prefect.yaml, registered twice."""
-    made = services.prefect.command(*("work-pool", "create", "--type", "process", POOL), cwd=ROOT)
-    assert made.returncode == 0, made.stdout + made.stderr
-    for _ in range(2):
-        done = services.prefect.command("--no-prompt", "deploy", "--all", cwd=ROOT)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return services
-
-
-@pytest.fixture(scope="module")
-def working(deployed: Services) -> Iterator[Services]:
-    """A worker takes flow runs from the pool."""
-    log = deployed.worker_log
-    with prefect_worker(deployed.prefect, POOL, deployed.environment, log, ROOT):
-        yield deployed
+def working(services: Services) -> Iterator[Services]:
+    """The deployments are registered, and a worker takes flow runs."""
+    done = services.tidenet("deploy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with services.worker():
+        yield services
 
 
 @dataclass(frozen=True)
@@ -173,44 +150,6 @@ def refused(arrived: Arrival) -> Refusal:
 def days(first: str, last: str) -> list[dt.date]:
     """Return the first days of months, as the archive gives them."""
     return [each.astype(object) for each in month_range(month(first), month(last))]
-
-
-# --- deployments ----------------------------------------------------------------------------------
-
-
-def declared() -> list[dict[str, Any]]:
-    return list(yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"])
-
-
-@pytest.mark.parametrize("deployment", declared(), ids=lambda deployment: deployment["name"])
-def test_a_deployment_says_what_it_does_and_when_and_its_flow_can_be_imported(
-    deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(ROOT)
-    assert deployment["description"] and deployment["tags"] and deployment["schedules"]
-    found = load_flow_from_entrypoint(deployment["entrypoint"])
-    assert isinstance(found, Flow)
-    assert found.name == deployment["name"]
-    found.validate_parameters(deployment["parameters"])
-    assert set(deployment["parameters"]) == set(found.parameters.properties)
-
-
-def test_deploying_twice_leaves_one_deployment_a_flow(deployed: Services) -> None:
-    found = deployed.client.read_deployments()
-    assert sorted(deployment.name for deployment in found) == sorted(FLOWS)
-    for deployment in found:
-        assert deployment.description and deployment.tags, deployment.name
-        assert len(deployment.schedules) == 1, deployment.name
-        assert deployment.work_pool_name == POOL
-        assert deployment.concurrency_options is not None
-
-
-def test_deploying_twice_leaves_one_trigger_for_forecast_and_one_for_verify(
-    deployed: Services,
-) -> None:
-    names = sorted(automation.name for automation in deployed.client.read_automations())
-    assert len(names) == 2
-    assert "forecast" in names[0] and "verify" in names[1]
 
 
 # --- the first ingest -----------------------------------------------------------------------------

@@ -89,6 +89,8 @@ def prefect_server(folder: Path, database_url: str = "") -> Iterator[PrefectServ
         # The scheduler, triggers and workers look often, so that a test need not wait for them.
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
+        "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS": "2",
+        "PREFECT_WORKER_HEARTBEAT_SECONDS": "2",
     }
     if database_url:
         connection_url = database_url.replace("postgresql://", "postgresql+asyncpg://")

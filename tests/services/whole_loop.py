@@ -1,6 +1,8 @@
 """The loop on real services: PostgreSQL, S3, a Prefect server and its worker, and what they did."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +25,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.events.filters import EventFilter, EventNameFilter, EventOrder
 from services.postgres import PostgresServer
-from services.prefect import PrefectServer, prefect_server
+from services.prefect import PrefectServer, prefect_server, prefect_worker
 from services.s3 import S3Server
 from services.small_loop import World
 from sqlalchemy import Engine, text
@@ -31,6 +33,8 @@ from sqlalchemy import Engine, text
 from storage.carbon_ecs import CarbonEcs
 from storage.database import connect
 
+ROOT = Path(__file__).parents[2]
+CPU_POOL = "tidenet-cpu"
 HANGS_S = 300.0
 """After this a wait is given up: no measure of speed, only the end of a test that hangs."""
 
@@ -104,6 +108,27 @@ class Services:
             return [tuple(row) for row in connection.execute(text(statement))]
 
     # --- Prefect ------------------------------------------------------------------------------
+
+    def tidenet(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Run the command line against these servers."""
+        return subprocess.run(
+            [sys.executable, "-m", "flows.cli", *arguments],
+            env={**self.prefect.environment, **self.environment, **changes},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+
+    @contextmanager
+    def worker(
+        self, pool: str = CPU_POOL, log: str = "worker.log", **changes: str
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Let a worker take flow runs from a pool."""
+        environment = {**self.environment, **changes}
+        with prefect_worker(self.prefect, pool, environment, self.folder / log, ROOT) as running:
+            yield running
 
     def start(self, name: str, **parameters: object) -> UUID:
         """Start a deployment with parameters and return its flow run's id."""
@@ -240,5 +265,9 @@ def _worker_environment(
         "TIDENET_QUARANTINE": f"{place}/quarantine",
         "TIDENET_ARCHIVE_STEP": "1.0",
         "TIDENET_N_MEMBERS": "4",
+        "TIDENET_STALE_MONTHS": "0",
+        "TIDENET_BACKFILL_WORKERS": "2",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
     }
