@@ -53,7 +53,7 @@ def run_on_gpu(deployment: str, parameters: Mapping[str, Any], wait_s: float) ->
             f"{ASKED}; no worker of {GPU_POOL} took it up within {wait_s:g} s: computed on the CPU."
         )
     if ended.state is not None and ended.state.is_completed():
-        return True, f"{ASKED}; flow run {ended.name} had one."
+        return True, f"{ASKED}; flow run {ended.name} of {GPU_POOL} did it."
     logger.warning("The run on the GPU ended as %s: done here instead.", ended.state_name)
     return False, f"{ASKED}; flow run {ended.name} ended as {ended.state_name}: done on the CPU."
 

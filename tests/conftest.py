@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-# Flows that run without a server of their own start one: not on the files of whoever runs the tests.
+# Flows without a server start one: not on the files of whoever runs the tests.
 os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-")
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["DO_NOT_TRACK"] = "1"

@@ -91,6 +91,10 @@ def prefect_server(folder: Path, database_url: str = "") -> Iterator[PrefectServ
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
         "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS": "2",
         "PREFECT_WORKER_HEARTBEAT_SECONDS": "2",
+        # The place of a run that was killed is free soon.
+        "PREFECT_SERVER_CONCURRENCY_INITIAL_DEPLOYMENT_LEASE_DURATION": "30",
+        "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "2",
+        "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
     }
     if database_url:
         connection_url = database_url.replace("postgresql://", "postgresql+asyncpg://")

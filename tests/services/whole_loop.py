@@ -1,5 +1,6 @@
 """The loop on real services: PostgreSQL, S3, a Prefect server and its worker, and what they did."""
 
+import datetime as dt
 import os
 import subprocess
 import sys
@@ -24,14 +25,17 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.events.filters import EventFilter, EventNameFilter, EventOrder
+from prefect.events.schemas.automations import AutomationCore
 from services.postgres import PostgresServer
 from services.prefect import PrefectServer, prefect_server, prefect_worker
 from services.s3 import S3Server
 from services.small_loop import World
 from sqlalchemy import Engine, text
 
+from flows.operations.workspace import Workspace
 from storage.carbon_ecs import CarbonEcs
 from storage.database import connect
+from storage.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 CPU_POOL = "tidenet-cpu"
@@ -87,6 +91,16 @@ class Services:
             "database password": self.postgres.password,
         }
 
+    @property
+    def workspace(self) -> Workspace:
+        """What an operation works with that is called in this process, past the network."""
+        values = {
+            name.removeprefix("TIDENET_").lower(): value
+            for name, value in self.environment.items()
+            if name.startswith("TIDENET_")
+        }
+        return Workspace(Settings(_env_file=None, **values))
+
     # --- S3 and PostgreSQL --------------------------------------------------------------------
 
     def deliver(self, month: str, content: bytes | None = None) -> None:
@@ -109,17 +123,22 @@ class Services:
 
     # --- Prefect ------------------------------------------------------------------------------
 
-    def tidenet(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line against these servers."""
-        return subprocess.run(
+    def tidenet_process(self, *arguments: str, **changes: str) -> subprocess.Popen[str]:
+        """Start the command line against these servers."""
+        return subprocess.Popen(
             [sys.executable, "-m", "flows.cli", *arguments],
             env={**self.prefect.environment, **self.environment, **changes},
             cwd=self.folder,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            timeout=600,
-            check=False,
         )
+
+    def tidenet(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Run the command line against these servers to its end."""
+        process = self.tidenet_process(*arguments, **changes)
+        output, _ = process.communicate(timeout=2 * HANGS_S)
+        return subprocess.CompletedProcess(process.args, process.returncode, output, "")
 
     @contextmanager
     def worker(
@@ -129,6 +148,18 @@ class Services:
         environment = {**self.environment, **changes}
         with prefect_worker(self.prefect, pool, environment, self.folder / log, ROOT) as running:
             yield running
+
+    def hasten(self, automation: str, seconds: float) -> None:
+        """Let an automation wait for less long than it does in service."""
+        [found] = [one for one in self.client.read_automations() if one.name == automation]
+        trigger = found.trigger.model_copy(update={"within": dt.timedelta(seconds=seconds)})
+        wanted = AutomationCore(
+            name=found.name,
+            description=found.description,
+            trigger=trigger,
+            actions=found.actions,
+        )
+        self.client.update_automation(found.id, wanted)
 
     def start(self, name: str, **parameters: object) -> UUID:
         """Start a deployment with parameters and return its flow run's id."""
@@ -147,6 +178,15 @@ class Services:
             return run if run.state is not None and run.state.is_final() else None
 
         return self.wait_for(ended, f"the end of flow run {run_id}")
+
+    def quiet(self) -> None:
+        """Wait until no flow run is under way or waits for its turn."""
+
+        def none() -> bool:
+            runs = [run for run in self.client.read_flow_runs() if not run.auto_scheduled]
+            return all(run.state is not None and run.state.is_final() for run in runs)
+
+        self.wait_for(none, "the end of every flow run")
 
     def runs_of(self, *names: str) -> list[FlowRun]:
         """Return the flow runs of deployments, without those scheduled for later."""
@@ -208,16 +248,25 @@ class Services:
 
 @contextmanager
 def running_services(
-    folder: Path, postgres: PostgresServer, s3: S3Server, first: str, last: str
+    folder: Path,
+    postgres: PostgresServer,
+    s3: S3Server,
+    first: str,
+    last: str,
+    *,
+    archive_server: PostgresServer | None = None,
+    **settings: str,
 ) -> Iterator[Services]:
     """Start a Prefect server, and put the product files of a span of months into the bucket.
+
+    The archive may lie on a server of its own, and the worker have further settings.
 
     This process's own environment reaches the bucket meanwhile, and knows no other settings.
     """
     provider = World.create(folder / "provider")
     provider.deliver_span(first, last)
     place = f"s3://{s3.bucket}/{uuid4().hex}"
-    archive, behind_prefect = postgres.new_database(), postgres.new_database()
+    archive, behind_prefect = (archive_server or postgres).new_database(), postgres.new_database()
     engine = connect(archive, timeout_s=30)
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
@@ -240,13 +289,13 @@ def running_services(
                 place=place,
                 provider=provider,
                 folder=folder,
-                environment=_worker_environment(folder, provider, s3, place, archive),
+                environment=_worker_environment(folder, provider, s3, place, archive) | settings,
                 filesystem=filesystem,
                 engine=engine,
             )
     engine.dispose()
-    for url in (archive, behind_prefect):
-        postgres.drop_database(url)
+    (archive_server or postgres).drop_database(archive)
+    postgres.drop_database(behind_prefect)
 
 
 def _worker_environment(
