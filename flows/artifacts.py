@@ -36,14 +36,14 @@ def _for_looking_at(make: Callable[..., None]) -> Callable[..., None]:
 
 
 @_for_looking_at
-def validation_report(months: Sequence[str]) -> None:
+def validation_report(product: str | None, months: Sequence[str]) -> None:
     """Show what the checks said of months that were just looked at."""
     from flows.operations.artifacts import validation_report as report
 
     if not months:
         return
     here = workspace()
-    text = report(here, here.settings.product, [parse_month(month) for month in months])
+    text = report(here, product or here.settings.product, [parse_month(month) for month in months])
     create_markdown_artifact(text, key="validation-report", description="Checks of new months")
 
 
@@ -87,6 +87,19 @@ def promotion(version: str) -> None:
 
     text = promotion_report(workspace(), version)
     create_markdown_artifact(text, key="promotion", description=f"Decision about {version}")
+
+
+@_for_looking_at
+def maintenance(done: dict[str, Any]) -> None:
+    """Show what the upkeep did and found."""
+    expired, collected, backup = done["expired"], done["collected"], done["backup"]
+    lines = [
+        f"- {expired['n_expired']} snapshots expired, {expired['n_kept']} referred to and kept",
+        f"- {collected['n_bytes'] / 1e6:.1f} MB of garbage collected",
+        f"- backup {backup['name']}: {backup['size_bytes'] / 1e6:.1f} MB, {backup['rows']} rows",
+        *(f"- {text}" for text in (*done["findings"], *done["notes"])),
+    ]
+    create_markdown_artifact("\n".join(lines), key="maintenance", description="Weekly upkeep")
 
 
 class ProgressBar:

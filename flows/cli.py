@@ -19,6 +19,7 @@ from flows.command import EXIT_REFUSED, named_errors, workspace_of
 from flows.drivers_cli import drivers_app
 from flows.evaluate_cli import evaluate
 from flows.export_cli import export
+from flows.maintain_cli import backup, maintain, restore
 from flows.metrics_cli import metrics
 from flows.models_cli import models_app
 from flows.prefect_cli import backfill, deploy
@@ -37,6 +38,9 @@ app.add_typer(products_app, name="products")
 app.command("train")(train)
 app.command("backfill")(backfill)
 app.command("deploy")(deploy)
+app.command("maintain")(maintain)
+app.command("backup")(backup)
+app.command("restore")(restore)
 app.command("evaluate")(evaluate)
 app.command("query", context_settings=OPEN_ENDED)(query)
 app.command("reproduce")(reproduce)

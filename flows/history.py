@@ -128,7 +128,7 @@ def reprocess(first: First, last: Last, reason: Reason, product: Product = None)
     was_started_before()
     months = [str(month) for month in month_range(parse_month(first), parse_month(last))]
     files = ingest_files(product, months, again=reason)
-    announce(files)
+    announce(files, product)
     refuse_quarantined(files)
     outcomes = [file["outcome"] for file in files]
     return {outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))}

@@ -85,17 +85,21 @@ def ingest_monthly(product: Product = None, months: Months = None) -> list[dict[
     """
     again = was_started_before()
     files = ingest_files(product, months)
-    announce(files, even_if_known=again)
+    announce(files, product, even_if_known=again)
     return refuse_quarantined(files)
 
 
-def announce(files: list[dict[str, Any]], *, even_if_known: bool = False) -> None:
+def announce(
+    files: list[dict[str, Any]], product: str | None, *, even_if_known: bool = False
+) -> None:
     """Renew the drivers, then let everybody know which months were published.
 
     Parameters
     ----------
     files
         What an ingest did.
+    product
+        The product that it was asked to ingest.
     even_if_known
         Whether the newest month is announced though it was there before: whoever committed it may
         have died before saying so. Hearing of a month twice changes nothing.
@@ -118,7 +122,7 @@ def announce(files: list[dict[str, Any]], *, even_if_known: bool = False) -> Non
             payload=file,
         )
     changed = [file for file in files if file["outcome"] != "unchanged" and file["month"]]
-    artifacts.validation_report([file["month"] for file in changed])
+    artifacts.validation_report(product, [file["month"] for file in changed])
 
 
 def _renew_drivers_if_possible() -> None:

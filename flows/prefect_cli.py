@@ -33,7 +33,7 @@ def deploy(
     _quiet_prefect()
     from flows.deployment import PoolTemplates
     from flows.deployment import deploy as operation
-    from flows.screen import print_changes
+    from flows.upkeep_screen import print_changes
 
     settings = workspace_of(context).settings
     print_changes(operation(settings, PoolTemplates(pool_type, cpu_template, gpu_template)))

@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from flows.changes import Change
     from flows.operations.basis import RefreshedBasis
     from flows.operations.forecast import MadeForecast
     from flows.operations.handover import FittedHandOver
@@ -315,13 +314,3 @@ def _run_line(status: "Status") -> str:
         f"from {run.init_month}, {run.n_leads} months, {run.issued_kind}, "
         f"made {run.created_at:%Y-%m-%d %H:%M} UTC, run {run.id}"
     )
-
-
-def print_changes(changes: "Sequence[Change]") -> None:
-    """Print what registering with Prefect changed, then how much was as it should be."""
-    same = [change for change in changes if change.done == "unchanged" and not change.details]
-    for change in changes:
-        if change not in same:
-            details = f": {escape(change.details)}" if change.details else ""
-            CONSOLE.print(f"{change.done:>10}  {change.kind} [bold]{change.name}[/]{details}")
-    say(f"{len(same)} unchanged." if same else "")

@@ -31,6 +31,9 @@ Result = TypeVar("Result")
 
 BRANCH = "main"
 
+UPKEEP_LIMIT_S = 3600.0
+"""Longest time for one step of upkeep: it looks at every object of the repository."""
+
 # Icechunk warns at each opening that local folders need one writer at a time. The lock sees to it.
 if not os.environ.get("ICECHUNK_LOG"):
     icechunk.set_logs_filter("error")
@@ -249,8 +252,42 @@ class Repository:
         """Call a function that writes arrays in a session, with a time limit and named errors."""
         return self._call(function, "written to")
 
-    def _call(self, function: Callable[[], Result], action: str) -> Result:
-        limit_s = self.patience.timeout_s * self.patience.attempts
+    # --- upkeep -------------------------------------------------------------------------------
+
+    def tags(self) -> frozenset[str]:
+        """Return the names of all tags."""
+        return frozenset(self._call(self.engine.list_tags, "read"))
+
+    def tag(self, name: str, snapshot_id: str) -> bool:
+        """Point a new tag at a snapshot; return False where there is no such snapshot."""
+        try:
+            self._call(lambda: self.engine.create_tag(name, snapshot_id), "written to")
+        except StoreUnavailableError:
+            try:
+                self.group(snapshot_id)
+            except RecordNotFoundError:
+                return False
+            raise
+        return True
+
+    def expire(self, older_than: dt.datetime) -> frozenset[str]:
+        """Take snapshots out of the histories of branches and tags; return their ids."""
+        return frozenset(
+            self._call(
+                lambda: self.engine.expire_snapshots(older_than), "cleaned up", UPKEEP_LIMIT_S
+            )
+        )
+
+    def collect(self, older_than: dt.datetime) -> icechunk.GCSummary:
+        """Delete what no branch or tag leads to; return how much that was."""
+        return self._call(
+            lambda: self.engine.garbage_collect(older_than), "cleaned up", UPKEEP_LIMIT_S
+        )
+
+    def _call(
+        self, function: Callable[[], Result], action: str, limit_s: float | None = None
+    ) -> Result:
+        limit_s = limit_s or self.patience.timeout_s * self.patience.attempts
         with _named_errors(self.location, action):
             return bounded(function, limit_s=limit_s)
 

@@ -39,6 +39,16 @@ class Settings(BaseSettings):
     quarantine: Annotated[str, Field(description="Where refused files go (folder or URL).")] = ""
     predictions: Annotated[str, Field(description="Gridded predictions (folder or URL).")] = ""
     models: Annotated[str, Field(description="Model weights (folder or URL).")] = ""
+    backup: Annotated[
+        str, Field(description="Where copies of the archive are kept (folder or s3:// URL).")
+    ] = ""
+    keep_backups: Annotated[int, Field(ge=1, description="Copies of the archive to keep.")] = 8
+    keep_snapshots_days: Annotated[
+        int,
+        Field(
+            ge=1, description="Days that snapshots of the record are kept that nothing refers to."
+        ),
+    ] = 90
     database: Annotated[
         SecretStr, Field(description="SQLAlchemy URL of the archive; may hold a password.")
     ] = SecretStr("")
@@ -152,6 +162,11 @@ class Settings(BaseSettings):
     def models_url(self) -> str:
         """Where model weights are kept."""
         return self.models or self._inside("models")
+
+    @property
+    def backup_url(self) -> str:
+        """Where copies of the archive are kept."""
+        return self.backup or self._inside("backups")
 
     @property
     def database_url(self) -> str:

@@ -55,7 +55,7 @@ def deploy(server: PrefectServer, home: Path, root: Path = ROOT, **changes: str)
     """Register what a checkout declares, and return what that said."""
     code = (
         "import sys; from pathlib import Path; from flows.deployment import PoolTemplates, deploy;"
-        "from flows.screen import print_changes; from flows.operations.workspace import "
+        "from flows.upkeep_screen import print_changes; from flows.operations.workspace import "
         "read_settings; print_changes(deploy(read_settings(), PoolTemplates(), Path(sys.argv[1])))"
     )
     done = subprocess.run(

@@ -305,6 +305,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres_url"))
 
 
+@pytest.fixture
+def postgres_programs(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's own programs are found before others, as pg_dump of its version must be."""
+    monkeypatch.setenv("PATH", f"{postgres_server.programs}{os.pathsep}{os.environ['PATH']}")
+
+
 class Archives:
     """Makes archives with tables and no rows, as copies of one that was migrated once."""
 

@@ -16,7 +16,7 @@ import numpy as np
 from sqlalchemy import text
 
 from flows.operations.workspace import Workspace, read_settings
-from storage.database import DatabaseUnavailableError
+from storage.database import DatabaseUnavailableError, reading
 from storage.gridded import read_run
 from storage.locations import StoreUnavailableError
 
@@ -60,7 +60,7 @@ def _in_record(workspace: Workspace) -> Iterator[str]:
 
 def _in_archive(workspace: Workspace, whole: set[str]) -> Iterator[str]:
     """Look at runs that were not seen before; `whole` remembers those that are whole."""
-    with workspace.engine.connect() as connection:
+    with reading(workspace.engine) as connection:
         rows = connection.execute(text(RUNS)).all()
     for run_id, url, n_leads, n_rows, n_regions in rows:
         if run_id in whole:
