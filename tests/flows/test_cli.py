@@ -1,6 +1,7 @@
 """The command line: exit codes, errors for people, and no heavy import where none is needed."""
 
 import re
+from pathlib import Path
 
 import pytest
 from services.small_loop import World, dataset, flux, run_python
@@ -14,6 +15,7 @@ COMMANDS = (
     *("ingest", "train", "forecast", "verify", "backfill", "status"),
     *("skill", "picture", "sql", "migrate", "demo", "products", "handover", "refresh-basis"),
     *("query", "export", "reproduce", "audit", "models", "drivers", "evaluate", "metrics"),
+    *("deploy", "maintain", "backup", "restore"),
 )
 
 
@@ -198,12 +200,60 @@ def test_the_loop_through_the_command_line(trained: World) -> None:
     assert "existed already" in one_line(tidenet(trained, "forecast").output)
     hindcasts = tidenet(trained, "backfill", "--from", "2015-04", "--to", "2015-05")
     assert "2 hindcasts made, 0 existed already" in one_line(hindcasts.output)
-    assert "3 forecast months of 2 runs" in one_line(tidenet(trained, "verify").output)
+    assert trained.count("skill_scores") > 0  # a backfill scores what it made
     assert "Nothing new" in tidenet(trained, "verify").output
     assert "region all" in one_line(tidenet(trained, "skill").output)
     status = one_line(tidenet(trained, "status").output)
     for words in ("2010-01 to 2015-06, 66 months", "tidenet-201312", "MSSS", "nothing"):
         assert words in status
+
+
+def test_a_replay_reads_nothing_that_came_later(trained: World) -> None:
+    assert tidenet(trained, "forecast").exit_code == 0
+    early = tidenet(trained, "forecast", "--as-of", "2001-01-01")
+    assert_named(early, "NothingKnownError", "tidenet backfill")
+    late = tidenet(trained, "forecast", "--as-of", "2099-01-01")
+    assert late.exit_code == 0, late.output
+    [(kind, known_at)] = trained.rows(
+        "SELECT issued_kind, known_at FROM forecast_runs WHERE known_at IS NOT NULL"
+    )
+    assert (kind, str(known_at)[:10]) == ("backfill", "2099-01-01")
+
+
+def test_months_are_taken_again_with_a_reason(filled: World) -> None:
+    done = tidenet(filled, "ingest", "--month", "2015-06", "--again", "a corrected grid")
+    assert done.exit_code == 0, done.output
+    # Nothing came out otherwise: no revision is made for its own sake.
+    assert filled.count("month_revisions") == 66
+
+
+def test_the_upkeep_and_a_backup_read_back_through_the_command_line(
+    trained: World, tmp_path: Path
+) -> None:
+    assert tidenet(trained, "forecast").exit_code == 0
+    done = tidenet(trained, "maintain")
+    assert done.exit_code == 0, done.output
+    for words in ("referred to and kept", "1 runs, 1 models looked at", "archive-20"):
+        assert words in one_line(done.output)
+    listed = tidenet(trained, "restore", "--list")
+    assert "archive-20" in listed.output
+    assert_named(tidenet(trained, "restore"), "DatabaseNotEmptyError", "TIDENET_DATABASE")
+    elsewhere = f"sqlite:///{tmp_path}/other.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TIDENET_DATABASE", elsewhere)
+        back = tidenet(trained, "restore")
+    assert back.exit_code == 0, back.output
+    assert "was read back" in back.output
+
+
+def test_a_backup_that_does_not_fit_the_record_is_told(trained: World, tmp_path: Path) -> None:
+    assert tidenet(trained, "backup").exit_code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TIDENET_DATABASE", f"sqlite:///{tmp_path}/other.db")
+        patch.setenv("TIDENET_RECORD", str(tmp_path / "another-record"))
+        back = tidenet(trained, "restore")
+    assert back.exit_code == 3
+    assert "has no snapshot" in one_line(back.output)
 
 
 # --- imports --------------------------------------------------------------------------------------
