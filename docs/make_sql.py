@@ -213,7 +213,16 @@ COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("regional_predictions", "yearly_predictions", "cell_predictions", "skill_scores"),
     ),
     ("runs", ("forecast_runs", "forecast_leads", "run_inputs")),
-    ("models", ("model_versions", "drift_checks", "promotions", "promotion_figures")),
+    (
+        "models",
+        (
+            "model_versions",
+            "drift_checks",
+            "input_drift_checks",
+            "promotions",
+            "promotion_figures",
+        ),
+    ),
 )
 """Where the picture has each table: columns from left to right, tables from top to bottom."""
 
