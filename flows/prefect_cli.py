@@ -13,6 +13,8 @@ from flows.command import named_errors, workspace_of
 if TYPE_CHECKING:
     from storage.settings import Settings
 
+SERVER_START_S = 120
+
 
 @named_errors
 def deploy(
@@ -64,7 +66,7 @@ def backfill(
     made = 0
     if plan.missing:
         _quiet_prefect()
-        with _settings_of(workspace.settings), progress_bar("Hindcasts") as progress:
+        with _settings_of(workspace.settings), _server(), progress_bar("Hindcasts") as progress:
             from flows.history import backfill_hindcasts, shown_progress
 
             shown_progress.set(progress)
@@ -84,6 +86,27 @@ def _settings_of(settings: "Settings") -> Iterator[None]:
             del os.environ["TIDENET_HOME"]
         else:
             os.environ["TIDENET_HOME"] = before
+
+
+@contextmanager
+def _server() -> Iterator[None]:
+    """Start a Prefect server where the environment names none, for this process and its own.
+
+    Left to itself, each of the processes that make hindcasts would start one.
+    """
+    from prefect.server.api.server import SubprocessASGIServer
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    if PREFECT_API_URL.value():
+        yield
+        return
+    server = SubprocessASGIServer()
+    server.start(timeout=SERVER_START_S)
+    try:
+        with temporary_settings({PREFECT_API_URL: server.api_url}):
+            yield
+    finally:
+        server.stop()
 
 
 def _quiet_prefect() -> None:
