@@ -83,16 +83,29 @@ def ingest_monthly(product: Product = None, months: Months = None) -> list[dict[
     FilesRefusedError
         If a file was put into quarantine. Months that were good are committed all the same.
     """
-    again = was_started_before()
+    was_started_before()
     files = ingest_files(product, months)
-    announce(files, product, even_if_known=again)
+    announce(files, product)
     return refuse_quarantined(files)
 
 
-def announce(
-    files: list[dict[str, Any]], product: str | None, *, even_if_known: bool = False
-) -> None:
+@task(name="look-for-unheard", timeout_seconds=600, **STEADY)
+def look_for_unheard() -> list[dict[str, Any]]:
+    """Return the last month as if it had just come, if what follows a month has not followed it."""
+    from flows.operations.due import unheard_month
+
+    found = unheard_month(workspace())
+    if found is None:
+        return []
+    month, snapshot_id = found
+    return [{"month": str(month), "outcome": "known", "snapshot_id": snapshot_id}]
+
+
+def announce(files: list[dict[str, Any]], product: str | None) -> None:
     """Renew the drivers, then let everybody know which months were published.
+
+    Where none was, the last one is announced if nobody heard of it: whoever committed it may have
+    died before saying so, or worked by hand. Hearing of a month twice changes nothing.
 
     Parameters
     ----------
@@ -100,15 +113,11 @@ def announce(
         What an ingest did.
     product
         The product that it was asked to ingest.
-    even_if_known
-        Whether the newest month is announced though it was there before: whoever committed it may
-        have died before saying so. Hearing of a month twice changes nothing.
     """
     logger = get_run_logger()
     _renew_drivers_if_possible()
-    looked_at = [file for file in files if file["outcome"] in ("committed", "revised")]
-    if even_if_known and not looked_at:
-        looked_at = [file for file in files if file["outcome"] == "unchanged"][-1:]
+    published = [file for file in files if file["outcome"] in ("committed", "revised")]
+    looked_at = published or look_for_unheard()
     for file in looked_at:
         logger.info("%s %s: snapshot %s", file["month"], file["outcome"], file["snapshot_id"])
         emit_event(

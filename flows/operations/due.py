@@ -7,8 +7,9 @@ again from the new content. The earlier runs stay in the archive.
 
 from flows.operations.forecast import MadeForecast, forecast
 from flows.operations.workspace import Progress, Workspace, no_progress
-from storage.archive import outdated_runs, runs
+from storage.archive import outdated_runs, runs, unscored
 from storage.months import Month, month_range
+from storage.registry import champion
 
 
 def due_init_months(workspace: Workspace) -> tuple[Month, ...]:
@@ -32,6 +33,23 @@ def due_init_months(workspace: Workspace) -> tuple[Month, ...]:
         if run.issued_kind != "hindcast" and run.init_month <= last
     }
     return tuple(sorted(due))
+
+
+def unheard_month(workspace: Workspace) -> tuple[Month, str] | None:
+    """Return the record's last month and snapshot, if what follows a month has not followed it.
+
+    Somebody may have ingested it by hand, or have died before saying so: then no forecast was made
+    from it, or earlier forecasts of it were not scored. None if all was done, or while there is no
+    champion to forecast with.
+    """
+    store = workspace.record()
+    last = store.last_month
+    if last is None or champion(workspace.engine, store.grid.name) is None:
+        return None
+    made = {run.init_month for run in runs(workspace.engine) if run.issued_kind != "hindcast"}
+    if last in made and not unscored(workspace.engine, last):
+        return None
+    return last, store.snapshot_id
 
 
 def forecast_due(

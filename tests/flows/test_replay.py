@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from services.small_loop import World, all_passed, dataset, flux
 
-from flows.operations.due import due_init_months, forecast_due
+from flows.operations.due import due_init_months, forecast_due, unheard_month
 from flows.operations.forecast import StaleInputError, current_champion, forecast, make_run
 from flows.operations.known import NothingKnownError, known
+from flows.operations.verify import verify
 from storage.archive import run as archived_run
 from storage.months import month
 from storage.registry import Promotion, model, record_promotion, register_model
@@ -171,6 +172,25 @@ def test_hindcasts_make_no_forecast_due(running: World) -> None:
 
     backfill(running.workspace, month("2014-10"), month("2014-11"))
     assert due(running) == ["2015-06"]
+
+
+def test_a_month_that_nobody_heard_of_is_found(running: World) -> None:
+    found = unheard_month(running.workspace)
+    assert found is not None and str(found[0]) == "2015-06"
+    made(running)
+    assert unheard_month(running.workspace) is None
+    running.deliver("2015-07")
+    running.outcomes()
+    found = unheard_month(running.workspace)
+    assert found == (month("2015-07"), running.workspace.record().snapshot_id)
+    made(running)
+    assert unheard_month(running.workspace) is not None  # forecast from, but not scored
+    verify(running.workspace)
+    assert unheard_month(running.workspace) is None
+
+
+def test_without_a_champion_nobody_need_hear(filled: World) -> None:
+    assert unheard_month(filled.workspace) is None
 
 
 # --- stale input ----------------------------------------------------------------------------------
