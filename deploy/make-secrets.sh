@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes every secret that compose.yaml needs, each in a file of its own in deploy/secrets (mode 600,
-# ignored by git). What is there already is left alone. Alarms go nowhere until you write a URL into
-# deploy/secrets/alarm_webhook.
+# Makes every secret that compose.yaml needs, each in a file of its own in deploy/secrets (a folder for
+# its owner alone, ignored by git). What is there already is left alone. Alarms go nowhere until you
+# write a URL into deploy/secrets/alarm_webhook.
 set -eu
 umask 077
 
@@ -22,7 +22,8 @@ password=$(cat "$folder/tidenet_password")
 keep archive_url "postgresql://tidenet:$password@postgres:5432/archive"
 keep prefect_database_url "postgresql+asyncpg://tidenet:$password@postgres:5432/prefect"
 keep s3.json "{\"identities\": [{\"name\": \"tidenet\", \"credentials\": [{\"accessKey\": \"$(cat "$folder/s3_access_key")\", \"secretKey\": \"$(cat "$folder/s3_secret_key")\"}], \"actions\": [\"Admin\", \"Read\", \"Write\", \"List\", \"Tagging\"]}]}"
-# The containers' users are not this one: they read the files through the group or as others.
+# The containers' users are not this one and read the files as others; on this machine nobody but
+# their owner gets into the folder.
 chmod 644 "$folder"/*
-chmod 711 "$folder"
+chmod 700 "$folder"
 echo "Secrets are in $folder."

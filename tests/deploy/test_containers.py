@@ -76,10 +76,21 @@ def test_everything_that_is_copied_exists_and_is_sent_to_the_builder() -> None:
     assert "deploy/secrets" in ignored
 
 
-@pytest.mark.parametrize("script", ["entrypoint.sh", "install.sh", "make-secrets.sh"])
-def test_shellcheck_has_nothing_to_say(script: str) -> None:
-    done = run(program("shellcheck"), str(DEPLOY / script))
+@pytest.mark.parametrize("script", sorted(DEPLOY.rglob("*.sh")), ids=lambda script: script.name)
+def test_shellcheck_has_nothing_to_say(script: Path) -> None:
+    done = run(program("shellcheck"), str(script))
     assert done.returncode == 0, done.stdout
+
+
+def test_every_place_names_the_version_of_the_package() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f'image.version="{version}"' in DOCKERFILE
+    images = {service["image"] for name, service in COMPOSE["services"].items() if name in OWN}
+    assert images == {f"tidenet:{version}-cpu", f"tidenet:{version}-cuda"}
+    kubernetes = DEPLOY / "kubernetes"
+    assert f"newTag: {version}-cpu" in (kubernetes / "kustomization.yaml").read_text()
+    for kind, file in (("cpu", "cpu-job-template.json"), ("cuda", "gpu-job-template.json")):
+        assert f"tidenet:{version}-{kind}" in (kubernetes / file).read_text()
 
 
 # --- secrets --------------------------------------------------------------------------------------
@@ -94,6 +105,34 @@ def test_secrets_reach_a_process_from_files(tmp_path: Path) -> None:
     value, names = done.stdout.splitlines()
     assert value == repr("postgresql://me:pass word'$HOME`id`\"@db/archive")
     assert "TIDENET_DATABASE_FILE" not in names
+
+
+def test_files_that_libraries_read_themselves_are_left_to_them(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("renewed every hour")
+    theirs = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"), "SSL_CERT_FILE": "/none"}
+    environment = {"PATH": os.environ["PATH"], **theirs}
+    show = "import json, os; print(json.dumps(dict(os.environ)))"
+    done = run("sh", str(DEPLOY / "entrypoint.sh"), sys.executable, "-c", show, env=environment)
+    found = json.loads(done.stdout)
+    assert {name: found[name] for name in theirs} == theirs
+    assert "AWS_WEB_IDENTITY_TOKEN" not in found
+
+
+def test_the_entry_script_knows_every_secret_of_the_compose_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    named = {
+        variable
+        for name in OWN
+        for variable in COMPOSE["services"][name].get("environment", {})
+        if variable.endswith("_FILE")
+    }
+    assert len(named) > 5
+    environment = {"PATH": os.environ["PATH"]} | dict.fromkeys(named, str(tmp_path / "secret"))
+    show = "import os; print(*os.environ)"
+    done = run("sh", str(DEPLOY / "entrypoint.sh"), sys.executable, "-c", show, env=environment)
+    found = set(done.stdout.split())
+    assert {variable.removesuffix("_FILE") for variable in named} <= found
+    assert not named & found
 
 
 def test_a_secret_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -115,6 +154,7 @@ def test_secrets_are_made_once_and_fit_together(tmp_path: Path) -> None:
         {"accessKey": made["s3_access_key"], "secretKey": made["s3_secret_key"]}
     ]
     assert len(made["postgres_password"]) == 48
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
     assert run("sh", str(tmp_path / "make-secrets.sh")).returncode == 0
     assert {f.name: f.read_text() for f in (tmp_path / "secrets").iterdir()} == made
 
@@ -142,12 +182,11 @@ def test_a_service_is_pinned_hardened_and_watched(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service.get("network_mode") != "host"
     assert not service.get("privileged")
-    if name == "volumes-ready":  # one command as root, without a network
-        assert service["network_mode"] == "none"
-        return
     assert re.fullmatch(r"\d+:\d+", service["user"])
     assert not service["user"].startswith("0:")
     assert service["read_only"]
+    assert "mem_limit" in service
+    assert service["restart"] == ("on-failure:5" if name == "setup" else "unless-stopped")
     if name not in OWN:
         assert "healthcheck" in service
     for port in service.get("ports", []):
@@ -178,6 +217,31 @@ def test_what_is_mounted_exists_and_what_is_named_is_declared() -> None:
             assert other in COMPOSE["services"]
         for secret in service.get("secrets", []):
             assert secret in COMPOSE["secrets"]
+
+
+def test_the_database_is_healthy_only_when_others_reach_it() -> None:
+    # While the image makes the databases, a server answers on its socket and then goes away.
+    test = COMPOSE["services"]["postgres"]["healthcheck"]["test"]
+    assert test[1:4] == ["pg_isready", "--host", "127.0.0.1"]
+
+
+def test_the_store_writes_on_condition_though_two_write_at_once() -> None:
+    version = re.search(r":(\d+)\.(\d+)$", COMPOSE["services"]["s3"]["image"])
+    assert version is not None
+    assert (int(version[1]), int(version[2])) >= (4, 18)
+
+
+def test_monitoring_reaches_the_exporter_alone() -> None:
+    reached = {
+        name: set(service.get("networks", ["default"]))
+        for name, service in COMPOSE["services"].items()
+    }
+    assert reached["prometheus"] == reached["grafana"] == {"monitoring"}
+    assert {name for name, networks in reached.items() if "monitoring" in networks} == {
+        "metrics",
+        "prometheus",
+        "grafana",
+    }
 
 
 def test_workers_take_from_the_pools_that_are_registered() -> None:

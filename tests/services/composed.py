@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from services.postgres import PostgresServer
 from services.prefect import free_port, process
 from services.s3 import S3Server
@@ -51,8 +51,7 @@ class Composed:
     def environment(self, service: str) -> dict[str, str]:
         """Return a service's variables: the image's, and above them those of the compose file."""
         given = COMPOSE["services"][service].get("environment", {})
-        image = image_environment() | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
-        return {name: self._here(str(value)) for name, value in (image | given).items()}
+        return {name: self._here(value) for name, value in (image_environment() | given).items()}
 
     def command(self, service: str) -> list[str]:
         """Return a service's command."""
@@ -89,14 +88,21 @@ class Composed:
         """Run the image's health check for a service."""
         return self.run(service, "python", str(DEPLOY / "healthcheck.py")).returncode == 0
 
+    def wait_until_healthy(self, service: str, running: subprocess.Popen[bytes]) -> None:
+        """Return once a service is healthy; fail with its log when it ends or never is."""
+        deadline = time.monotonic() + LIMIT_S
+        while not self.is_healthy(service):
+            if running.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{service} is not healthy:\n{self.log(service).read_text()}")
+            time.sleep(0.5)
+
     def _started(self, *command: str) -> list[str]:
         return ["sh", str(DEPLOY / "entrypoint.sh"), *command]
 
     def _here(self, value: str) -> str:
         value = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value)
-        for there, here in self.places.items():
-            value = value.replace(there, here)
-        return value
+        there = "|".join(re.escape(place) for place in self.places)
+        return re.sub(there, lambda found: self.places[found[0]], value)
 
 
 def compose(folder: Path, postgres: PostgresServer, s3: S3Server) -> Composed:
@@ -114,20 +120,20 @@ def compose(folder: Path, postgres: PostgresServer, s3: S3Server) -> Composed:
         volume.mkdir()
     _make_databases(postgres, secrets / "tidenet_password")
     server, worker, exporter = free_port(), free_port(), free_port()
+    programs = f"{Path(sys.executable).parent}:{postgres.programs}:/usr/bin:/bin"
     return Composed(
         folder,
         {
+            "/opt/venv/bin:$PATH": programs,
             "/run/secrets": str(secrets),
             "/var/lib/tidenet": str(volumes["home"]),
             "/var/tmp": str(volumes["scratch"]),
             "/tmp/": f"{volumes['tmp']}/",
             "/etc/tidenet/products": str(volumes["products"]),
             "http://s3:8333": s3.endpoint,
-            "prefect-server:4200": f"127.0.0.1:{server}",
-            "127.0.0.1:4200": f"127.0.0.1:{server}",
+            "prefect-server": "127.0.0.1",
             "4200": str(server),
-            # Not among the variables of the compose file: 8080 is the default of Prefect.
-            "127.0.0.1:8080": f"127.0.0.1:{worker}",
+            "8080": str(worker),
             "9464": str(exporter),
             "0.0.0.0": "127.0.0.1",  # nobody else is to reach them
         },
