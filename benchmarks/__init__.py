@@ -2,6 +2,7 @@
 
 Speed and memory: ``python -m benchmarks`` runs `commit_month`, `complete`, `train_and_forecast`,
 `full_resolution` and `loop`; ``make bench-gpu`` runs `train_and_forecast` and `upstream_speed`.
+The system in service, each for itself: `operations`, `backfill_speed`, `soak`.
 Skill, each for itself: `oracle`, `ablation`, `network_ablation`, `backbone`.
 """
 
