@@ -29,7 +29,7 @@ def test_every_setting_that_is_named_exists(file: Path) -> None:
 
 def test_every_file_and_service_that_the_walkthrough_names_exists() -> None:
     text = (DEPLOY / "README.md").read_text()
-    for path in re.findall(r"\bdeploy/[\w./-]*\w", text):
+    for path in re.findall(r"(?<!/)\bdeploy/[\w./-]*\w", text):
         if not path.startswith(("deploy/secrets", "deploy/.env")):  # what a deployment writes
             assert (ROOT / path).exists(), path
     for path in re.findall(r"\]\((?!https?:)([^)#]+)", text):
