@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from services.s3 import S3Server, shared_server
+
 from benchmarks.filled_home import FULL, QUICK, Size, forget_settings, say
 from benchmarks.measure import machine, now
 from benchmarks.stack import Stack, memory_mb, running_stack
@@ -46,7 +48,14 @@ class Measured:
 
 
 def measure(
-    folder: Path, size: Size, *, n_arrivals: int, idle_s: float, n_warm_up: int = 1
+    folder: Path,
+    size: Size,
+    s3: S3Server,
+    *,
+    n_arrivals: int,
+    n_forecasts: int,
+    idle_s: float,
+    n_warm_up: int = 1,
 ) -> Measured:
     """Start everything, and measure.
 
@@ -56,15 +65,19 @@ def measure(
         New folder for what lies on this machine.
     size
         Of the sea and its record.
+    s3
+        The S3 server that keeps everything.
     n_arrivals
-        Months that arrive, and repetitions of a forecast.
+        Months that arrive.
+    n_forecasts
+        Repetitions of a forecast, to see what a flow adds to it; 0 to leave that out.
     idle_s
         How long nothing has to have happened before memory is looked at.
     n_warm_up
         Months that arrive before those and do not count.
     """
     n_more = n_warm_up + n_arrivals
-    with running_stack(folder, size, n_more) as stack:
+    with running_stack(folder, size, n_more, s3) as stack:
         services = stack.services
         deployed = services.tidenet("deploy")
         if deployed.returncode:
@@ -74,7 +87,8 @@ def measure(
             for k in range(1, n_more + 1):
                 arrivals.append(_arrival(stack, size.last + k))
                 services.quiet()
-            overhead = _overhead(stack, size.last + n_more, n_arrivals)
+            last = size.last + n_more
+            overhead = _overhead(stack, last, n_forecasts) if n_forecasts else {}
             services.quiet()
             say(f"idle for {idle_s:g} s")
             time.sleep(idle_s)
@@ -184,8 +198,13 @@ def main() -> None:
     forget_settings()
     size, n_arrivals, idle_s = (QUICK, 1, 5.0) if quick else (FULL, 3, 120.0)
     print(machine(), flush=True)
-    with tempfile.TemporaryDirectory(prefix="tidenet-operations-") as folder:
-        measured = measure(Path(folder), size, n_arrivals=n_arrivals, idle_s=idle_s)
+    with (
+        tempfile.TemporaryDirectory(prefix="tidenet-operations-") as folder,
+        shared_server(Path(folder)) as s3,
+    ):
+        measured = measure(
+            Path(folder), size, s3, n_arrivals=n_arrivals, n_forecasts=n_arrivals, idle_s=idle_s
+        )
     print_arrivals(measured.arrivals)
     print_overhead(measured.overhead_s)
     print_idle(measured.idle_mb)

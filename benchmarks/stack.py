@@ -20,7 +20,7 @@ import s3fs
 from prefect.client.orchestration import SyncPrefectClient
 from services.postgres import PostgresServer, create_server, destroy
 from services.prefect import PrefectServer, free_port, process
-from services.s3 import shared_server
+from services.s3 import S3Server
 from services.small_loop import World
 from services.whole_loop import Services
 
@@ -47,7 +47,7 @@ class Stack:
 
 
 @contextmanager
-def running_stack(folder: Path, size: Size, n_more: int) -> Iterator[Stack]:
+def running_stack(folder: Path, size: Size, n_more: int, s3: S3Server) -> Iterator[Stack]:
     """Start everything but the worker, with a record and a champion.
 
     Parameters
@@ -58,13 +58,14 @@ def running_stack(folder: Path, size: Size, n_more: int) -> Iterator[Stack]:
         Of the sea and its record.
     n_more
         Months after the record whose files are made, to arrive later.
+    s3
+        The S3 server that keeps everything.
     """
     home = folder / "home"
     settings = describe(home, size)
     postgres = create_server("")
     try:
         with (
-            shared_server(folder) as s3,
             patch.dict(os.environ, s3.environment),
             _prefect(folder, postgres) as (prefect, server),
             SyncPrefectClient(prefect.api_url) as client,

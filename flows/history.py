@@ -14,7 +14,7 @@ from flows.monthly import announce, ingest_files, refuse_quarantined, score_fore
 from flows.operations.backfill import Hindcasts, plan_backfill
 from flows.operations.workspace import Progress, no_progress
 from flows.parameters import First, Last, Product, Reason, Seed, Workers
-from flows.steady import STEADY, was_started_before, workspace
+from flows.steady import NETWORK, RECORD, STEADY, load, was_started_before, workspace
 from storage.months import month as parse_month
 from storage.months import month_range
 from storage.settings import Settings
@@ -31,6 +31,7 @@ def make_hindcast(
     init: str, model_version: str, snapshot_id: str, seed: int, threads: int
 ) -> dict[str, Any]:
     """Make one hindcast, in whatever process the task runner chose; return its run's id."""
+    load(*NETWORK, *RECORD)
     import torch
 
     torch.set_num_threads(threads)

@@ -7,7 +7,7 @@ from prefect import flow, get_run_logger, task
 from flows import artifacts
 from flows.parameters import ConfigFile, Note, Seed, Until, Where
 from flows.placement import run_on_gpu
-from flows.steady import STEADY, was_started_before, workspace
+from flows.steady import NETWORK, RECORD, STEADY, load, was_started_before, workspace
 from storage.months import month as parse_month
 
 
@@ -16,6 +16,7 @@ def train_model(
     until: str | None, config_file: str | None, seed: int, note: str, placement: str
 ) -> dict[str, Any]:
     """Train and register a model; return its version and whether it was promoted."""
+    load("flows.operations.train", *NETWORK, *RECORD)
     from flows.operations.train import train
 
     trained = train(
@@ -57,6 +58,7 @@ def retrain(
 @task(name="fit-completion-basis", timeout_seconds=4 * 3600, **STEADY)
 def fit_completion_basis(until: str | None) -> dict[str, Any]:
     """Fit and save the EOF basis that gaps are filled with; return its id and rank."""
+    load("flows.operations.basis", *RECORD)
     from flows.operations.basis import refresh_basis
 
     basis = refresh_basis(workspace(), until=parse_month(until) if until else None)

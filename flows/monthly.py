@@ -14,7 +14,7 @@ from prefect.events import emit_event
 from flows import artifacts
 from flows.parameters import AsOf, Init, Months, Product, Seed, Where
 from flows.placement import run_on_gpu
-from flows.steady import STEADY, was_started_before, workspace
+from flows.steady import CHECKS, NETWORK, RECORD, STEADY, load, was_started_before, workspace
 from storage.errors import TidenetError
 from storage.months import month as parse_month
 
@@ -43,6 +43,7 @@ def ingest_files(
     product: str | None, months: list[str] | None, again: str = ""
 ) -> list[dict[str, Any]]:
     """Ingest what is new; return one small record a file."""
+    load("flows.operations.ingest", *CHECKS, *RECORD)
     from flows.operations.ingest import ingest
 
     chosen = [parse_month(text) for text in months] if months else None
@@ -61,6 +62,7 @@ def ingest_files(
 @task(name="renew-drivers", timeout_seconds=4 * 3600, **STEADY)
 def renew_drivers() -> list[dict[str, Any]]:
     """Take new months of the record's drivers; return what could not be taken of each."""
+    load("flows.operations.drivers", *CHECKS, *RECORD)
     from flows.operations.drivers import renew_drivers as operation
 
     return [
@@ -172,6 +174,7 @@ def make_forecasts(
     init: str | None, as_of: dt.datetime | None, seed: int, placement: str
 ) -> list[dict[str, Any]]:
     """Make every forecast that is due, or the one from an init month; return the runs' ids."""
+    load("flows.operations.due", *NETWORK, *RECORD)
     from flows.operations.due import forecast_due
     from flows.operations.forecast import forecast
 
@@ -216,6 +219,7 @@ def forecast_months(
 @task(name="score-forecasts", timeout_seconds=2 * 3600, **STEADY)
 def score_forecasts() -> dict[str, Any]:
     """Score what has been observed; return how much was new, and what is drifting."""
+    load("flows.operations.verify", *RECORD)
     from flows.operations.verify import verify
 
     verified = verify(workspace())

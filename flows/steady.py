@@ -5,6 +5,8 @@ retries safe after a crash, which rolls nothing back, and what lets a flow run t
 again and go on.
 """
 
+import importlib
+import threading
 from typing import Any
 
 from prefect.cache_policies import NO_CACHE
@@ -52,6 +54,28 @@ STEADY: dict[str, Any] = {
     "retry_condition_fn": is_worth_a_retry,
 }
 """Options of every task."""
+
+
+RECORD = ("icechunk", "s3fs", "xarray", "zarr")
+"""Libraries that read and write the record and archived fields."""
+
+CHECKS = ("great_expectations", "h5netcdf")
+"""Libraries that read and check product files."""
+
+NETWORK = ("accelerate", "diffusers", "safetensors.torch", "torch")
+"""Libraries that a network is trained and run with."""
+
+
+def load(*modules: str) -> None:
+    """Import modules in a thread of their own, where no interruption reaches.
+
+    Prefect ends a task whose time is up, or whose place in its queue is lost, by an exception in
+    the middle of whatever its thread does. In the middle of an import that leaves half a module
+    behind, and all that follows in the same process fails or hangs, retries included.
+    """
+    thread = threading.Thread(target=lambda: [importlib.import_module(name) for name in modules])
+    thread.start()
+    thread.join()
 
 
 def workspace() -> Workspace:

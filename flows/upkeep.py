@@ -6,12 +6,13 @@ from typing import Any
 from prefect import flow, get_run_logger, task
 
 from flows import artifacts
-from flows.steady import STEADY, was_started_before, workspace
+from flows.steady import RECORD, STEADY, load, was_started_before, workspace
 
 
 @task(name="expire-snapshots", timeout_seconds=2 * 3600, **STEADY)
 def expire_snapshots() -> dict[str, Any]:
     """Let old snapshots go that nothing refers to."""
+    load("flows.operations.maintain", *RECORD)
     from flows.operations.maintain import expire
 
     return asdict(expire(workspace()))
@@ -20,6 +21,7 @@ def expire_snapshots() -> dict[str, Any]:
 @task(name="collect-garbage", timeout_seconds=2 * 3600, **STEADY)
 def collect_garbage() -> dict[str, Any]:
     """Delete what no snapshot holds any more."""
+    load("flows.operations.maintain", *RECORD)
     from flows.operations.maintain import collect
 
     return asdict(collect(workspace()))
@@ -28,6 +30,7 @@ def collect_garbage() -> dict[str, Any]:
 @task(name="audit-archive", timeout_seconds=6 * 3600, **STEADY)
 def audit_archive() -> list[str]:
     """Look whether every row, field, model and snapshot is whole; return what is not."""
+    load("flows.operations.audit", *RECORD)
     from flows.operations.audit import audit
 
     return [f"{one.subject}: {one.found} {one.remedy}" for one in audit(workspace()).findings]

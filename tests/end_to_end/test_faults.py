@@ -13,11 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import psutil
 import pytest
 from prefect.client.schemas.objects import FlowRun
+from prefect.states import Pending
 from services.faulty_network import FaultyNetwork, faulty_network
 from services.postgres import PostgresServer, create_server, destroy
 from services.s3 import S3Server
@@ -107,8 +109,10 @@ def loop(
         prepare(services.workspace)
         done = services.tidenet("deploy")
         assert done.returncode == 0, done.stdout + done.stderr
-        # In service it takes longer until a run that is not heard of counts as dead.
+        # In service it takes longer until a run counts as dead, or is started again.
         services.hasten("tidenet: go on with runs that died", 40)
+        services.hasten("tidenet: go on with runs that crashed", 15)
+        services.hasten("tidenet: go on with runs that never began", 40)
         with reading(services, s3_server, folder / "reader.json") as reader:
             yield Loop(services, network, archive, reader)
     destroy(archive)
@@ -223,7 +227,16 @@ def killed_forecast(killed_ingest: Fault) -> Fault:
 
 
 @pytest.fixture(scope="module")
-def crashed(killed_forecast: Fault) -> Fault:
+def never_begun(killed_forecast: Fault) -> UUID:
+    """A run is as a worker leaves it that is ended between taking it up and starting it."""
+    services = killed_forecast.loop.services
+    run_id = services.start("watch")
+    services.client.set_flow_run_state(run_id, Pending(), force=True)
+    return run_id
+
+
+@pytest.fixture(scope="module")
+def crashed(killed_forecast: Fault, never_begun: UUID) -> Fault:
     """The ingest's own process is killed, as for want of memory; the worker lives."""
     loop = killed_forecast.loop
     loop.arrives(CRASHED)
@@ -234,6 +247,7 @@ def crashed(killed_forecast: Fault) -> Fault:
             engine_of(worker).kill()
         state = loop.settled(CRASHED)
         run = loop.services.finished(run_id)
+        loop.services.finished(never_begun)
         loop.services.quiet()
     return Fault(loop, state, run)
 
@@ -360,6 +374,14 @@ def test_a_run_whose_process_was_killed_is_started_again(crashed: Fault) -> None
     assert crashed.run.state_name == "Completed", crashed.run.state
     assert crashed.run.run_count == 2
     assert once(crashed.state) == ONCE
+
+
+def test_a_run_that_its_worker_left_before_it_began_is_done(
+    crashed: Fault, never_begun: UUID
+) -> None:
+    run = crashed.loop.services.finished(never_begun)
+    assert run.state_name == "Completed", run.state
+    assert run.run_count == 1
 
 
 def test_an_ingest_outlives_a_restart_of_the_database(no_database: Fault) -> None:
