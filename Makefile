@@ -13,7 +13,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export GX_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 
-.PHONY: help demo test lint format services docs bench bench-gpu clean
+.PHONY: help demo test lint style format services docs bench bench-gpu clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -38,13 +38,15 @@ demo: $(STAMP)  ## the whole loop on synthetic data: local folder, SQLite, no se
 	@$(BIN)/tidenet demo
 
 # Two workers whose libraries each take every core hinder each other: one thread each is thrice as fast.
-test: $(DEV) services lint  ## lint, types and all tests
+test: $(DEV) services style  ## lint, types and all tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --durations 15
 
-lint: $(DEV)  ## ruff and mypy
+lint: style  ## ruff and mypy
+	@$(BIN)/mypy
+
+style: $(DEV)  ## ruff
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
 
 format: $(DEV)  ## put the code into shape
 	@$(BIN)/ruff check --fix --quiet . || true

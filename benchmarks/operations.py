@@ -53,7 +53,6 @@ def measure(
     s3: S3Server,
     *,
     n_arrivals: int,
-    n_forecasts: int,
     idle_s: float,
     n_warm_up: int = 1,
 ) -> Measured:
@@ -68,9 +67,7 @@ def measure(
     s3
         The S3 server that keeps everything.
     n_arrivals
-        Months that arrive.
-    n_forecasts
-        Repetitions of a forecast, to see what a flow adds to it; 0 to leave that out.
+        Months that arrive, and repetitions of a forecast.
     idle_s
         How long nothing has to have happened before memory is looked at.
     n_warm_up
@@ -87,8 +84,7 @@ def measure(
             for k in range(1, n_more + 1):
                 arrivals.append(_arrival(stack, size.last + k))
                 services.quiet()
-            last = size.last + n_more
-            overhead = _overhead(stack, last, n_forecasts) if n_forecasts else {}
+            overhead = _overhead(stack, size.last + n_more, n_arrivals)
             services.quiet()
             say(f"idle for {idle_s:g} s")
             time.sleep(idle_s)
@@ -202,9 +198,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="tidenet-operations-") as folder,
         shared_server(Path(folder)) as s3,
     ):
-        measured = measure(
-            Path(folder), size, s3, n_arrivals=n_arrivals, n_forecasts=n_arrivals, idle_s=idle_s
-        )
+        measured = measure(Path(folder), size, s3, n_arrivals=n_arrivals, idle_s=idle_s)
     print_arrivals(measured.arrivals)
     print_overhead(measured.overhead_s)
     print_idle(measured.idle_mb)

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from services.s3 import S3Server
 from services.small_sea import small_record
 
 import benchmarks
-from benchmarks import backfill_speed, operations
+from benchmarks import backfill_speed
 from benchmarks.backfill_speed import KILLED
 from benchmarks.filled_home import QUICK
 from benchmarks.oracle import N_LEADS, Skill
@@ -67,7 +66,8 @@ def test_a_soak_tells_a_leak_from_what_is_flat() -> None:
     assert [check.passed for check in check_flatness(looked(2.0))] == [False, True]
 
 
-@pytest.mark.xdist_group("soak")
+# What takes long is in a group that begins early: nothing else would be left beside it at the end.
+@pytest.mark.xdist_group("backfill")
 def test_four_months_with_faults_end_as_without(tmp_path: Path) -> None:
     soaked = soak(tmp_path, 4, seed=21, every=1, s3=False, progress=print)
     assert [f"{check.what}: {check.found}" for check in soaked.checks if not check.passed] == []
@@ -88,19 +88,3 @@ def test_a_dask_worker_that_is_killed_loses_no_hindcast(
     # The workers made them, with the settings of their own environment.
     survivor = (tmp_path / "case-0" / "worker-1.log").read_text()
     assert "make-hindcast" in survivor
-
-
-@pytest.mark.xdist_group("prefect")
-def test_a_months_way_into_sql_is_told_in_parts(
-    tmp_path: Path, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in [name for name in os.environ if name.startswith(("TIDENET_", "PREFECT_"))]:
-        monkeypatch.delenv(name)
-    measured = operations.measure(
-        tmp_path, QUICK, s3_server, n_arrivals=1, n_forecasts=0, idle_s=1, n_warm_up=0
-    )
-    [arrival] = measured.arrivals
-    assert sum(arrival.parts_s.values()) == pytest.approx(arrival.total_s)
-    assert min(arrival.parts_s.values()) >= 0, arrival.parts_s
-    for what, processes in measured.idle_mb.items():
-        assert sum(processes.values()) > 1, what

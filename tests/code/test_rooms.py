@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ROOMS = {"flows", "ingest", "storage", "tidenet"}
 NAMES = "check_result eof_basis errors flux_month grid months outside regions"
 VALUES = {f"storage.{name}" for name in NAMES.split()}
